@@ -1,0 +1,66 @@
+//! `crowdread export --format F --out DIR`
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+use ocr::{
+    collection::Collection,
+    corrections::{self, PageCorrections},
+    formats::Format,
+};
+use record::{Clock, Error, SystemClock};
+
+use super::{Place, Source, runtime};
+use crate::{owner, server};
+
+/// Write the corrected pages: each in the format that it came in, or all in another
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// alto, page, hocr, tsv or text [default: as imported]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Where the tables are [default: DIR/lake]
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<()> {
+    let target = args.format.as_deref().map(str::parse::<Format>).transpose()?;
+    let (name, corrections) = match args.place.open()? {
+        Source::Folder(folder) => {
+            let live = runtime()?.block_on(server::load_live(&folder, args.lake.as_deref()))?;
+            let name = args.place.collection_of(&live.names())?;
+            let live = live.get(&name)?;
+            let corrections = corrections::of(&ocr::live::lock(&live));
+            (name, corrections)
+        }
+        Source::Server(server) => runtime()?.block_on(async {
+            let name = args.place.collection_of(&owner::collections(&server).await?)?;
+            let corrections: Vec<PageCorrections> = owner::ask(&server, &format!("/v1/collections/{name}/corrections")).await?;
+            Ok::<_, anyhow::Error>((name, corrections))
+        })?,
+    };
+    let collection = Collection::open(&args.place.data.join("collections").join(&name))?;
+    let files = write_files(&collection, &corrections, target, &args.out)?;
+    let mended: usize = corrections.iter().map(|page| page.words.len()).sum();
+    eprintln!("{files} pages with {mended} words mended are in {}", args.out.display());
+    Ok(())
+}
+
+/// Writes the corrected pages into a folder; gives how many.
+pub fn write_files(collection: &Collection, corrections: &[PageCorrections], target: Option<Format>, out: &PathBuf) -> Result<usize> {
+    let failed =
+        |error: std::io::Error| Error::unavailable("cannot write the corrected pages").with("folder", out.display()).because(error);
+    fs::create_dir_all(out).map_err(failed)?;
+    let files = corrections::files(collection, corrections, target, SystemClock::new().now())?;
+    for file in &files {
+        fs::write(out.join(&file.name), &file.bytes).map_err(failed)?;
+    }
+    Ok(files.len())
+}

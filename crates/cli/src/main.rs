@@ -1,0 +1,60 @@
+//! `crowdread`: the one binary. It reads settings, plugs the rooms together, and runs them; what the rooms do is theirs.
+
+mod command;
+mod failure;
+mod folder;
+mod owner;
+mod server;
+mod settings;
+
+use clap::{Parser, Subcommand};
+
+/// Scanned pages in, a crowd's verdict on every word, corrected pages out.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at once: sample pages, a simulated crowd, the report, and the pages to open
+    Demo(command::demo::Args),
+    /// Read images with the tesseract program
+    Ocr(command::ocr::Args),
+    /// Take OCR files and their images into a collection
+    Import(command::import::Args),
+    /// Serve the pages to readers, take their answers, and land them in the table
+    Serve(command::serve::Args),
+    /// Print the settings in force, and where each comes from
+    Config(command::serve::Args),
+    /// Let a simulated crowd read on a running server
+    Crowd(command::crowd::Args),
+    /// Tell how accurate the engine is, what was mended, and who read how well
+    Report(command::report::Args),
+    /// Write the corrected pages
+    Export(command::export::Args),
+    /// Compare OCR files with true text
+    Evaluate(command::evaluate::Args),
+    /// Infer true labels from a file of item, worker, label
+    Infer(command::infer::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    failure::start_log();
+    let result = match cli.command {
+        Command::Demo(args) => command::demo::run(args),
+        Command::Ocr(args) => command::ocr::run(args),
+        Command::Import(args) => command::import::run(args),
+        Command::Serve(args) => command::serve::run(args),
+        Command::Config(args) => command::serve::print_config(args),
+        Command::Crowd(args) => command::crowd::run(args),
+        Command::Report(args) => command::report::run(args),
+        Command::Export(args) => command::export::run(args),
+        Command::Evaluate(args) => command::evaluate::run(args),
+        Command::Infer(args) => command::infer::run(args),
+    };
+    failure::exit_code(result)
+}

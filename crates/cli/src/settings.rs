@@ -1,0 +1,191 @@
+//! Settings: defaults, then a file, then the environment, then flags; later ones win. `crowdread config` prints them.
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use record::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The name of the settings file that is looked for in the working folder.
+pub const FILE: &str = "crowdread.toml";
+
+/// All settings of a server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The address to listen on.
+    pub listen: String,
+    /// Where the tables are: a folder or an address; `DATA/lake` where nothing is said.
+    pub lake: Option<String>,
+    /// The address that the QR code shows, where it is not the one listened on (behind a proxy).
+    pub join_url: Option<String>,
+    /// Bounds of what a door takes.
+    pub doors: Doors,
+    /// How words are chosen.
+    pub selection: Selection,
+    /// The journal.
+    pub journal: Journal,
+    /// The loader.
+    pub loader: Loader,
+}
+
+/// Bounds of what a door takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doors {
+    /// The largest body of a request, in bytes.
+    pub body_bytes_max: usize,
+}
+
+/// How words are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Most answers for one word.
+    pub answers_max: u32,
+    /// Fewest answers for one word.
+    pub answers_min: u32,
+    /// Answers for a word of the census share.
+    pub census_answers: u32,
+    /// How long a lease runs, in seconds.
+    pub lease_seconds: u32,
+}
+
+/// The journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// The size of a segment file, in bytes.
+    pub segment_bytes: u64,
+}
+
+/// The loader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loader {
+    /// The longest time that a stored record waits for its commit, in milliseconds.
+    pub roll_age_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let selection = ocr::selection::Config::default();
+        Self {
+            data: "crowdread-data".into(),
+            listen: "127.0.0.1:8080".to_owned(),
+            lake: None,
+            join_url: None,
+            doors: Doors { body_bytes_max: 1 << 20 },
+            selection: Selection {
+                answers_max: selection.answers_max,
+                answers_min: selection.answers_min,
+                census_answers: selection.census_answers,
+                lease_seconds: u32::try_from(selection.lease_micros / 1_000_000).unwrap_or(u32::MAX),
+            },
+            journal: Journal { segment_bytes: 64 << 20 },
+            loader: Loader { roll_age_ms: 10_000 },
+        }
+    }
+}
+
+/// What flags say; what they do not say is left to the layers below.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+pub struct Flags {
+    /// The data folder [default: ./crowdread-data]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Where the tables are: a folder [default: DIR/lake]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lake: Option<String>,
+    /// The address that the QR code shows, behind a proxy
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join_url: Option<String>,
+    /// The settings file [default: ./crowdread.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// The layers of settings, later ones over earlier ones.
+///
+/// # Errors
+/// `Invalid` when a settings file is named and not there.
+pub fn layers(flags: &Flags) -> Result<Figment> {
+    let defaults = Figment::from(Serialized::defaults(Settings::default()));
+    let with_file = match &flags.config {
+        Some(path) if !path.is_file() => {
+            return Err(Error::invalid("there is no such settings file").with("file", path.display()));
+        }
+        Some(path) => defaults.merge(Toml::file_exact(path)),
+        None if Path::new(FILE).is_file() => defaults.merge(Toml::file_exact(FILE)),
+        None => defaults,
+    };
+    Ok(with_file.merge(Env::prefixed("CROWDREAD_").split("__").filter(is_setting)).merge(Serialized::defaults(flags)))
+}
+
+/// The prefix is also that of variables for logs and tests, so only the names of settings are looked at.
+fn is_setting(name: &figment::value::UncasedStr) -> bool {
+    const TOPS: [&str; 8] = ["data", "listen", "lake", "join_url", "doors", "selection", "journal", "loader"];
+    let top = name.as_str().split('.').next().unwrap_or_default();
+    TOPS.iter().any(|known| known.eq_ignore_ascii_case(top))
+}
+
+/// The settings in force.
+///
+/// # Errors
+/// `Invalid` names the setting, where it came from, and what was expected.
+pub fn load(flags: &Flags) -> Result<Settings> {
+    layers(flags)?.extract().map_err(|error| Error::invalid("a setting cannot be used").because(error))
+}
+
+/// Each setting in force as `name = value  # where it came from`.
+///
+/// # Errors
+/// As [`load`].
+pub fn explain(flags: &Flags) -> Result<String> {
+    let layers = layers(flags)?;
+    let settings = load(flags)?;
+    let value = serde_json::to_value(&settings).map_err(|error| Error::internal("settings cannot be shown").because(error))?;
+    let mut lines = Vec::new();
+    walk("", &value, &mut |name, value| {
+        let origin = layers.find_metadata(name).map_or_else(
+            || "default".to_owned(),
+            |origin| match &origin.source {
+                Some(figment::Source::File(path)) => path.display().to_string(),
+                _ if origin.name.contains("environment") => format!("environment CROWDREAD_{}", name.to_uppercase().replace('.', "__")),
+                _ if flag_is_set(flags, name) => format!("flag --{}", name.replace('_', "-")),
+                _ => "default".to_owned(),
+            },
+        );
+        lines.push(format!("{:<40} # {origin}", format!("{name} = {value}")));
+    });
+    Ok(lines.join("\n"))
+}
+
+fn flag_is_set(flags: &Flags, name: &str) -> bool {
+    serde_json::to_value(flags).is_ok_and(|flags| flags.get(name).is_some())
+}
+
+fn walk(prefix: &str, value: &serde_json::Value, tell: &mut dyn FnMut(&str, &serde_json::Value)) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                walk(&name, value, tell);
+            }
+        }
+        value => tell(prefix, value),
+    }
+}

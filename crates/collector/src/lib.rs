@@ -1,0 +1,55 @@
+//! The doors through which records arrive, and the conductor that gives each of them exactly one outcome.
+//!
+//! door → `wire` (bytes → items) → `ingest` (check, stamp, append) → outcomes → door
+//!
+//! What it is *not*: it knows no lake (an acknowledgement never waits for the table) and no OCR (a topic's checks come in
+//! as a [`record::Validator`]).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `http` | the HTTP door, `POST /v1/records/{topic}` |
+//! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
+//! | `wire` | a body → its records; outcomes → the response |
+//! | `raw_item` | one record's bytes → a well-formed object with its id |
+//! | `columns` | whether a payload fits its topic's columns |
+//! | `limits` | caps, and reading a body under them |
+//! | `problem` | errors as problem details; kind → status |
+//! | `server` | connections: time-outs, bounds, shutdown |
+//! | `write_timeout` | a stream whose writes give up |
+//! | `status` | health, readiness, metrics, counters |
+//! | `telemetry` | what is counted and logged |
+//!
+//! A door is one file: it decodes its protocol into [`wire::Item`]s, calls [`ingest::Ingest::submit`], and writes the
+//! outcomes in its own way.
+//!
+//! ```no_run
+//! # async fn example(queue: std::sync::Arc<dyn queue::Queue>) -> record::Result<()> {
+//! use std::sync::Arc;
+//! use collector::{http, ingest, server};
+//! use record::{AcceptAnyObject, SystemClock, TopicSchema, Validator};
+//!
+//! let topics = vec![(TopicSchema::events(), Arc::new(AcceptAnyObject) as Arc<dyn Validator>)];
+//! let ingest = ingest::Ingest::new(queue, topics, Arc::new(SystemClock::new()), ingest::Config::default())?;
+//! let app = http::router(Arc::new(ingest), http::Config::default());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:7878").await.expect("a free port");
+//! server::run(listener, app, server::Config::default(), tokio_util::sync::CancellationToken::new()).await
+//! # }
+//! ```
+
+mod columns;
+pub mod http;
+pub mod ingest;
+pub mod limits;
+pub mod problem;
+mod raw_item;
+pub mod server;
+pub mod status;
+mod telemetry;
+pub mod wire;
+mod write_timeout;
+
+pub use crate::{
+    ingest::Ingest,
+    raw_item::RawItem,
+    status::{Handle, TopicCounts},
+};

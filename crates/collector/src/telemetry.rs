@@ -1,0 +1,70 @@
+//! What the doors count and log: a metric and its log line are one function here. `ingest` and `http` call it.
+
+use record::{Door, Error, Outcome, Topic};
+
+/// The outcomes of one request, by name: `stored`, `retry`, or the rejection's tag.
+pub(crate) fn count(topic: &Topic, door: &Door, outcomes: &[Outcome]) -> Vec<(&'static str, u64)> {
+    let mut counts: Vec<(&'static str, u64)> = Vec::new();
+    for outcome in outcomes {
+        let name = match outcome {
+            Outcome::Stored(_) => "stored",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Rejected(rejection) => rejection.tag.as_str(),
+        };
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    for (name, count) in &counts {
+        let labels = [("topic", topic.to_string()), ("door", door.to_string()), ("outcome", (*name).to_owned())];
+        metrics::counter!("crowdread_collector_records_total", &labels).increment(*count);
+    }
+    counts
+}
+
+/// The sender went away before the queue had said what became of its records.
+pub(crate) fn unanswered(topic: &Topic, door: &Door, records: usize) {
+    let labels = [("topic", topic.to_string()), ("door", door.to_string())];
+    metrics::counter!("crowdread_collector_unanswered_records_total", &labels).increment(records as u64);
+    tracing::debug!(%topic, %door, records, "sender left before the answer");
+}
+
+/// The queue takes no records any more: the process has to be restarted (promise Q2).
+pub(crate) fn queue_closed(topic: &Topic, error: &Error) {
+    metrics::counter!("crowdread_collector_queue_closed_total").increment(1);
+    tracing::error!(%topic, %error, "the queue takes no records any more; restart is needed");
+}
+
+/// The queue could not store now.
+pub(crate) fn queue_unavailable(topic: &Topic, error: &Error) {
+    metrics::counter!("crowdread_collector_queue_unavailable_total").increment(1);
+    tracing::warn!(%topic, %error, "the queue could not store; senders are told to come back");
+}
+
+/// A request that was answered without outcomes.
+pub(crate) fn refused(door: &'static str, status: u16, problem: &str) {
+    let labels = [("door", door.to_owned()), ("status", status.to_string())];
+    metrics::counter!("crowdread_collector_requests_refused_total", &labels).increment(1);
+    tracing::debug!(door, status, problem, "request refused");
+}
+
+/// How many connections are open now.
+pub(crate) fn connections(open: usize) {
+    metrics::gauge!("crowdread_http_connections").set(open as f64);
+}
+
+/// The listening socket gave an error, such as too many open files.
+pub(crate) fn accept_failed(error: &std::io::Error) {
+    metrics::counter!("crowdread_http_accept_errors_total").increment(1);
+    tracing::warn!(%error, "cannot accept a connection; trying again");
+}
+
+/// What shutdown left behind.
+pub(crate) fn shut_down(cut_off: usize) {
+    if cut_off == 0 {
+        tracing::info!("http door closed; every request under way was answered");
+    } else {
+        tracing::warn!(connections = cut_off, "http door closed; these connections did not finish in time and were cut off");
+    }
+}

@@ -1,0 +1,187 @@
+//! What a door must offer to be put through the conformance suite, and the HTTP door's way of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use collector::{Ingest, http, server};
+use record::Result;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// No test waits longer for anything: a failure, not a measure.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a sender was told.
+#[derive(Debug)]
+pub enum Answer {
+    /// Of each index: `stored`, `retry`, or the rejection's tag, and the receipt or pointer.
+    Outcomes(Vec<(String, Option<String>)>),
+    /// Nothing of the request was stored, for this reason in one word.
+    Refused(String),
+}
+
+impl Answer {
+    pub fn words(self) -> Vec<String> {
+        match self {
+            Self::Outcomes(outcomes) => outcomes.into_iter().map(|(word, _)| word).collect(),
+            Self::Refused(code) => panic!("outcomes were expected, found {code}"),
+        }
+    }
+
+    pub fn refusal(self) -> String {
+        match self {
+            Self::Refused(code) => code,
+            Self::Outcomes(outcomes) => panic!("a refusal was expected, found {outcomes:?}"),
+        }
+    }
+}
+
+/// A door with one client. Everything in the suite goes through here.
+pub trait Door: Sized + Send + Sync + 'static {
+    /// The door's name, as it stands in the records.
+    const NAME: &'static str;
+
+    fn open(ingest: Arc<Ingest>) -> impl Future<Output = Self> + Send;
+
+    /// Sends records in one request; each is bytes, which may be nonsense.
+    fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> impl Future<Output = Answer> + Send;
+
+    /// Sends the first half of a request with this record, goes away, and waits until the door has noticed.
+    fn send_half(&self, topic: &str, record: &[u8]) -> impl Future<Output = ()> + Send;
+
+    /// Begins to shut down. The future resolves when the door has closed.
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// A server on a free port of the loopback.
+pub struct Server {
+    pub address: SocketAddr,
+    pub shutdown: CancellationToken,
+    pub running: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
+}
+
+impl Server {
+    pub async fn start(app: Router, config: server::Config) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(server::run(listener, app, config, shutdown.clone()));
+        Self { address, shutdown, running: tokio::sync::Mutex::new(Some(running)) }
+    }
+
+    pub async fn ended(&self) {
+        let running = self.running.lock().await.take().expect("waited for once");
+        tokio::time::timeout(DEADLINE, running).await.expect("in time").expect("no panic").expect("no error");
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("the server listens")
+    }
+
+    /// Writes bytes on a connection of its own and reads until the server closes it.
+    pub async fn exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.expect("written");
+        read_to_close(&mut stream).await
+    }
+}
+
+/// All that the server still says on a connection. A reset counts as its end.
+pub async fn read_to_close(stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    let reading = async {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stream.read(&mut buffer).await {
+            if count == 0 {
+                break;
+            }
+            all.extend_from_slice(&buffer[..count]);
+        }
+    };
+    tokio::time::timeout(DEADLINE, reading).await.expect("the server closes the connection");
+    String::from_utf8(all).expect("UTF-8")
+}
+
+/// The HTTP door.
+pub struct Http {
+    server: Arc<Server>,
+    client: reqwest::Client,
+}
+
+impl Door for Http {
+    const NAME: &'static str = "http";
+
+    async fn open(ingest: Arc<Ingest>) -> Self {
+        let app = http::router(ingest, http::Config::default());
+        let server = Arc::new(Server::start(app, server::Config::default()).await);
+        Self { server, client: reqwest::Client::new() }
+    }
+
+    async fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> Answer {
+        let url = format!("http://{}/v1/records/{topic}", self.server.address);
+        let mut request = self.client.post(url).header("content-type", "application/x-ndjson").body(records.join(&b'\n'));
+        if let Some(token) = credential {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.expect("an answer");
+        let success = response.status().is_success();
+        let body: Value = response.json().await.expect("JSON");
+        match body["outcomes"].as_array() {
+            Some(runs) => Answer::Outcomes(spread(runs)),
+            None => {
+                assert!(!success, "{body}");
+                Answer::Refused(body["code"].as_str().expect("a code").to_owned())
+            }
+        }
+    }
+
+    async fn send_half(&self, topic: &str, record: &[u8]) {
+        let mut stream = self.server.connect().await;
+        let head = format!("POST /v1/records/{topic} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 2 * record.len());
+        stream.write_all(head.as_bytes()).await.expect("written");
+        stream.write_all(record).await.expect("written");
+        stream.shutdown().await.expect("closed");
+        let said = read_to_close(&mut stream).await;
+        assert!(!said.starts_with("HTTP/1.1 2"), "half a body is no success: {said}");
+    }
+
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.server.shutdown.cancel();
+        let server = Arc::clone(&self.server);
+        async move { server.ended().await }
+    }
+}
+
+/// Runs → one outcome for each index. Fails when an index is missing or there twice (promise C1).
+pub fn spread(runs: &[Value]) -> Vec<(String, Option<String>)> {
+    let mut outcomes = Vec::new();
+    for run in runs {
+        let (from, to) = (run["from"].as_u64().expect("from"), run["to"].as_u64().expect("to"));
+        assert_eq!(from, outcomes.len() as u64, "a run begins where the one before ended: {runs:?}");
+        assert!(from <= to, "{run}");
+        for index in from..=to {
+            outcomes.push(match run["outcome"].as_str().expect("outcome") {
+                "stored" => {
+                    let (partition, offset) = run["receipt"].as_str().expect("a receipt").rsplit_once(':').expect("<partition>:<offset>");
+                    let offset: u64 = offset.parse().expect("an offset");
+                    ("stored".to_owned(), Some(format!("{partition}:{}", offset + index - from)))
+                }
+                "rejected" => {
+                    assert!(!run["message"].as_str().expect("a message").is_empty());
+                    (run["tag"].as_str().expect("a tag").to_owned(), run["pointer"].as_str().map(str::to_owned))
+                }
+                "retry" => {
+                    assert!(run["retry_after_ms"].as_u64().expect("a time") > 0);
+                    ("retry".to_owned(), None)
+                }
+                other => panic!("no such outcome: {other}"),
+            });
+        }
+    }
+    outcomes
+}

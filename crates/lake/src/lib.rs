@@ -1,0 +1,56 @@
+//! Delta tables of Parquet: what the loader commits to and everything downstream reads.
+//!
+//! What it is *not*: it knows no queue and no HTTP, and it shows nothing of the crate that keeps the Delta log,
+//! so that another commit path can replace it.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `store` | [`Lake`]: a folder of tables; where fsync happens; fault points |
+//! | `schema` | columns ↔ Arrow ↔ Delta |
+//! | `rows` | JSON payloads → record batch, with a reason for each row that cannot be one |
+//! | `table` | [`Table`]: open or create, evolve, cursors, [`Snapshot`] |
+//! | `writer` | record batch → Parquet file, its name never used before |
+//! | `commit` | one Delta commit carries the files and the cursor together |
+//! | `scan` | the active files as a stream of record batches, in bounded memory |
+//! | `maintenance` | sweeping orphan files |
+//! | `dead_letters` | the table of records that cannot be rows |
+//! | `conformance` | what every store must keep, run by the tests |
+//!
+//! ```
+//! # async fn example(folder: &std::path::Path) -> record::Result<()> {
+//! use std::sync::Arc;
+//! use record::{RecordId, SystemClock, Timestamp, TopicSchema};
+//!
+//! let lake = lake::Lake::open(&folder.display().to_string(), lake::Config::default(), Arc::new(SystemClock::new())).await?;
+//! let schema = TopicSchema::events();
+//! let table = lake.table(&schema).await?;
+//! let row = lake::Row { id: RecordId::from_bytes([1; 16]), received_at: Timestamp::from_micros(0), door: "http", payload: b"{}" };
+//! let built = lake::build_batch(&schema, &[row])?;
+//! table.append(&[built.batch], "import-1").await?;
+//! assert_eq!(table.rows().await?, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod commit;
+pub mod conformance;
+mod dead_letters;
+mod maintenance;
+mod rows;
+mod scan;
+mod schema;
+mod store;
+mod table;
+mod writer;
+
+pub use commit::CursorMove;
+pub use dead_letters::{DeadLetter, Stage, dead_letters_batch};
+pub use maintenance::Swept;
+pub use rows::{BadRow, Built, Row, RowHash, build_batch, row_hashes};
+pub use scan::BatchStream;
+pub use store::{Config, FaultHook, FaultPoint, Lake};
+pub use table::{Snapshot, Table, Version};
+pub use writer::{DataFile, FileName};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! What was read and is not committed: for each topic rows and repeats, for each partition dead letters. Filled by `run`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::{
+    array::{RecordBatch, UInt32Array},
+    compute::take_record_batch,
+};
+use lake::{DeadLetter, Row, Stage, build_batch, row_hashes};
+use record::{Error, Offset, Partition, Position, Positioned, RejectionTag, Result, TailBatch, Topic, TopicSchema};
+
+use crate::dedup::{Fresh, Index, Seen, Verdict, judge, partition_digest};
+
+/// The tag of a dead letter whose topic is not in the settings.
+const UNKNOWN_TOPIC: &str = "unknown_topic";
+
+/// One topic's records of one partition that wait for a commit.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub batches: Vec<RecordBatch>,
+    pub rows: u64,
+    pub repeated: u64,
+    pub bytes: usize,
+    pub first: Offset,
+    pub last: Offset,
+}
+
+/// One partition: where reading stands, and what waits.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub partition: Partition,
+    /// Where to read on.
+    pub next: Offset,
+    /// Everything below is committed or in no table's way: the queue may forget it.
+    pub settled: Offset,
+    /// Each topic's own cursor: what is below was committed before.
+    pub cursors: HashMap<Topic, Offset>,
+    pub dead_cursor: Offset,
+    pub waiting: BTreeMap<Topic, Waiting>,
+    pub dead: Vec<DeadLetter>,
+    pub quarantined: u64,
+}
+
+impl Lane {
+    pub(crate) fn records(&self) -> u64 {
+        let rows: u64 = self.waiting.values().map(|waiting| waiting.rows + waiting.repeated).sum();
+        rows + self.dead.len() as u64 + self.quarantined
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.waiting.values().map(|waiting| waiting.bytes).sum::<usize>()
+            + self.dead.iter().map(|letter| letter.payload.len()).sum::<usize>()
+    }
+
+    /// Takes what one read brought.
+    pub(crate) fn take(&mut self, read: TailBatch, topics: &HashMap<Topic, TopicSchema>, index: &Index, fresh: &mut Fresh) -> Result<()> {
+        let from = self.next.max(self.dead_cursor);
+        let missing = read.next.saturating_sub(from) - read.records.iter().filter(|found| found.offset >= from).count() as u64;
+        self.quarantined += missing;
+        self.next = read.next;
+        let mut by_topic: BTreeMap<Topic, Vec<Positioned>> = BTreeMap::new();
+        for found in read.records {
+            if !topics.contains_key(&found.record.topic) {
+                self.bury(found, UNKNOWN_TOPIC, "the topic is not in the loader's settings".to_owned());
+            } else if found.offset >= self.cursors.get(&found.record.topic).copied().unwrap_or(0) {
+                by_topic.entry(found.record.topic.clone()).or_default().push(found);
+            }
+        }
+        for (topic, records) in by_topic {
+            self.take_topic(&topics[&topic], records, index, fresh)?;
+        }
+        Ok(())
+    }
+
+    fn take_topic(&mut self, schema: &TopicSchema, records: Vec<Positioned>, index: &Index, fresh: &mut Fresh) -> Result<()> {
+        let topic = &schema.topic;
+        let rows: Vec<Row<'_>> = records.iter().map(|found| row(found)).collect();
+        let built = build_batch(schema, &rows)?;
+        let hashes = row_hashes(&built.batch)?;
+        let ids: Vec<_> = built.kept.iter().map(|index| records[*index].record.id).collect();
+        let earlier = index.lookup(topic, &ids)?;
+        let partition = partition_digest(&self.partition);
+        let waiting = self.waiting.entry(topic.clone()).or_default();
+        if waiting.rows + waiting.repeated == 0 {
+            waiting.first = records[0].offset;
+        }
+        waiting.last = records[records.len() - 1].offset;
+        let (mut chosen, mut reused) = (Vec::new(), Vec::new());
+        for (place, (kept, hash)) in (0_u32..).zip(built.kept.iter().zip(&hashes)) {
+            let found = &records[*kept];
+            let seen = Seen { partition, offset: found.offset, received_at: found.record.received_at, hash: *hash };
+            let key = (topic.clone(), found.record.id);
+            let first = fresh.get(&key).or(earlier[place as usize].as_ref());
+            match judge(first, &seen, index.window_us()) {
+                Verdict::First => {
+                    fresh.insert(key, seen);
+                    chosen.push(place);
+                }
+                Verdict::Repeat => waiting.repeated += 1,
+                Verdict::IdReused => reused.push(*kept),
+            }
+        }
+        if !chosen.is_empty() {
+            let taken = if chosen.len() == built.batch.num_rows() {
+                built.batch
+            } else {
+                take_record_batch(&built.batch, &UInt32Array::from(chosen))
+                    .map_err(|error| Error::internal("cannot choose rows").because(error))?
+            };
+            waiting.rows += taken.num_rows() as u64;
+            waiting.bytes += taken.get_array_memory_size();
+            waiting.batches.push(taken);
+        }
+        let mut bad: Vec<(usize, &'static str, String)> = built
+            .bad
+            .into_iter()
+            .map(|bad| {
+                let at = bad.rejection.pointer.map(|pointer| format!(" at {pointer}")).unwrap_or_default();
+                (bad.index, bad.rejection.tag.as_str(), format!("{}{at}", bad.rejection.message))
+            })
+            .collect();
+        let stands = "the same id came before with other content; the first record stands";
+        bad.extend(reused.into_iter().map(|index| (index, RejectionTag::IdReused.as_str(), stands.to_owned())));
+        bad.sort_by_key(|(index, ..)| *index);
+        for (index, tag, message) in bad {
+            self.bury(records[index].clone(), tag, message);
+        }
+        Ok(())
+    }
+
+    fn bury(&mut self, found: Positioned, tag: &str, message: String) {
+        if found.offset < self.dead_cursor {
+            return; // committed before a crash
+        }
+        let Positioned { offset, record } = found;
+        self.dead.push(DeadLetter {
+            topic: record.topic,
+            id: record.id,
+            received_at: record.received_at,
+            door: record.door.into_owned(),
+            stage: Stage::Loader,
+            tag: tag.to_owned(),
+            message,
+            payload: record.payload.to_vec(),
+            position: Position { partition: self.partition.clone(), offset },
+        });
+    }
+}
+
+fn row(found: &Positioned) -> Row<'_> {
+    let record = &found.record;
+    Row { id: record.id, received_at: record.received_at, door: &record.door, payload: &record.payload }
+}

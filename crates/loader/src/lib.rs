@@ -1,0 +1,50 @@
+//! Queue in, committed tables out, each stored record exactly once (promise L1).
+//!
+//! What it is *not*: it knows no HTTP and no OCR, and it acknowledges nothing.
+//!
+//! ```text
+//! queue → run → batch (rows, dead letters) → dedup → roll? → lake: dead letters, then each topic's table → dedup index → trim
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `run` | [`Loader`]: the loop, from the cursors in the tables' last commits |
+//! | `commit` | one roll: the order of commits that makes a crash harmless |
+//! | `batch` | what was read and is not committed |
+//! | `dedup` | the index of repeats, and the rule what a repeat is |
+//! | `roll` | when to commit, as a pure function |
+//! | `telemetry` | [`Handle`], [`Progress`], the books (promise L2), metrics and log lines |
+//!
+//! The books survive a restart: cumulative counters stand in the same Delta commit as the cursor, as further `txn` app ids
+//! `<cursor>#landed` and `<cursor>#repeated` in a topic's table, `…#dead_lettered` and `…#quarantined` in `dead_letters`.
+//!
+//! ```
+//! # async fn example(queue: std::sync::Arc<dyn queue::Queue>, lake: lake::Lake, folder: &std::path::Path) -> record::Result<()> {
+//! use std::sync::Arc;
+//! use record::{SystemClock, TopicSchema};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let parts = loader::Parts { queue, lake, topics: vec![TopicSchema::events()], clock: Arc::new(SystemClock::new()) };
+//! let (loader, handle) = loader::Loader::open(parts, loader::Config::new(folder)).await?;
+//! let shutdown = CancellationToken::new();
+//! let running = tokio::spawn(loader.run(shutdown.clone()));
+//! handle.flush().await?; // everything stored before is in its table now
+//! assert!(handle.progress()?.balances());
+//! shutdown.cancel();
+//! # running.await.expect("no panic")
+//! # }
+//! ```
+
+mod batch;
+mod commit;
+mod dedup;
+mod roll;
+mod run;
+mod telemetry;
+
+pub use roll::{Facts, Limits, Reason, decide};
+pub use run::{Config, KeepBelow, Loader, Parts};
+pub use telemetry::{Handle, Progress, TopicProgress};
+
+#[cfg(test)]
+mod tests;

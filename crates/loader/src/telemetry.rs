@@ -1,0 +1,173 @@
+//! How far the loader is, and whether the books balance (promise L2). `cli`, the report and `audit` ask the [`Handle`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use queue::Queue;
+use record::{Error, Offset, Partition, Result, Topic};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{batch::Lane, roll::Reason};
+
+/// One topic's books, over all partitions of this queue and across restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicProgress {
+    /// Rows in its table.
+    pub landed: u64,
+    /// Records that came again.
+    pub repeated: u64,
+    /// Records in the dead letters.
+    pub dead_lettered: u64,
+    /// Records that were read and wait for a commit; dead letters that wait are counted in [`Progress::waiting_dead`].
+    pub waiting: u64,
+    /// The table's newest commit of this loader; `None` before its first.
+    pub table_version: Option<lake::Version>,
+}
+
+/// Where the loader stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The topics of the settings.
+    pub topics: BTreeMap<String, TopicProgress>,
+    /// Dead letters of topics that are not in the settings.
+    pub unknown_topic: u64,
+    /// Damaged records that the queue passed over.
+    pub quarantined: u64,
+    /// Dead letters and quarantined records that wait for a commit.
+    pub waiting_dead: u64,
+    /// Records that are stored and not read yet.
+    pub unread: u64,
+    /// Records ever stored in the queue.
+    pub stored: u64,
+    /// For each partition the next offset to read.
+    pub next: BTreeMap<String, Offset>,
+}
+
+impl Progress {
+    /// Records that are stored and in no table yet.
+    pub fn in_flight(&self) -> u64 {
+        self.unread + self.waiting_dead + self.topics.values().map(|topic| topic.waiting).sum::<u64>()
+    }
+
+    /// Rows in the tables of all topics.
+    pub fn landed(&self) -> u64 {
+        self.topics.values().map(|topic| topic.landed).sum()
+    }
+
+    /// Records that came again, of all topics.
+    pub fn repeated(&self) -> u64 {
+        self.topics.values().map(|topic| topic.repeated).sum()
+    }
+
+    /// Dead letters of all topics, unknown ones included.
+    pub fn dead_lettered(&self) -> u64 {
+        self.unknown_topic + self.topics.values().map(|topic| topic.dead_lettered).sum::<u64>()
+    }
+
+    /// Promise L2: stored = landed + repeated + dead-lettered + quarantined + in flight. Exact whenever the loader has read past
+    /// what an earlier process committed, which it has after a [`Handle::flush`].
+    pub fn balances(&self) -> bool {
+        self.stored == self.landed() + self.repeated() + self.dead_lettered() + self.quarantined + self.in_flight()
+    }
+}
+
+/// The counters behind [`Progress`].
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    pub topics: BTreeMap<Topic, TopicProgress>,
+    pub unknown_topic: u64,
+    pub quarantined: u64,
+    pub waiting_dead: u64,
+    pub next: BTreeMap<Partition, Offset>,
+}
+
+impl Books {
+    /// Takes over what the lanes hold.
+    pub(crate) fn note(&mut self, lanes: &[Lane]) {
+        self.waiting_dead = lanes.iter().map(|lane| lane.dead.len() as u64 + lane.quarantined).sum();
+        for (topic, books) in &mut self.topics {
+            books.waiting = lanes.iter().filter_map(|lane| lane.waiting.get(topic)).map(|waiting| waiting.rows + waiting.repeated).sum();
+        }
+        self.next = lanes.iter().map(|lane| (lane.partition.clone(), lane.next)).collect();
+    }
+}
+
+pub(crate) type Flush = oneshot::Sender<()>;
+
+/// Asks the loader. Cheap to clone; stays usable after the loader ended.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) books: Arc<Mutex<Books>>,
+    pub(crate) flushes: mpsc::Sender<Flush>,
+}
+
+impl Handle {
+    /// Where the loader stands now.
+    ///
+    /// # Errors
+    /// When the queue cannot say how far it is.
+    pub fn progress(&self) -> Result<Progress> {
+        let books = lock(&self.books);
+        let (mut unread, mut stored) = (0, 0);
+        for (partition, next) in &books.next {
+            let end = self.queue.range(partition)?.end;
+            stored += end;
+            unread += end.saturating_sub(*next);
+        }
+        Ok(Progress {
+            topics: books.topics.iter().map(|(topic, books)| (topic.to_string(), books.clone())).collect(),
+            unknown_topic: books.unknown_topic,
+            quarantined: books.quarantined,
+            waiting_dead: books.waiting_dead,
+            unread,
+            stored,
+            next: books.next.iter().map(|(partition, next)| (partition.to_string(), *next)).collect(),
+        })
+    }
+
+    /// Commits what waits, and resolves when everything that was stored before the call is in its table or in the dead letters.
+    ///
+    /// # Errors
+    /// `Closed` when the loader ended before.
+    pub async fn flush(&self) -> Result<()> {
+        let (done, wait) = oneshot::channel();
+        let ended = || Error::closed("the loader has ended");
+        self.flushes.send(done).await.map_err(|_| ended())?;
+        wait.await.map_err(|_| ended())
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn committed(topic: &Topic, rows: u64, repeated: u64, version: lake::Version) {
+    metrics::counter!("loader_records_total", "topic" => topic.to_string(), "outcome" => "landed").increment(rows);
+    metrics::counter!("loader_records_total", "topic" => topic.to_string(), "outcome" => "repeated").increment(repeated);
+    tracing::debug!(%topic, rows, repeated, version, "committed");
+}
+
+pub(crate) fn buried(letters: u64, quarantined: u64) {
+    metrics::counter!("loader_dead_letters_total").increment(letters);
+    metrics::counter!("loader_quarantined_total").increment(quarantined);
+    tracing::info!(letters, quarantined, "records put into the dead letters or quarantined");
+}
+
+pub(crate) fn rolled(reason: Reason, records: u64) {
+    metrics::counter!("loader_rolls_total", "reason" => reason.as_str()).increment(1);
+    tracing::debug!(reason = reason.as_str(), records, "roll");
+}
+
+pub(crate) fn waits(error: &Error, wait_ms: u64) {
+    metrics::counter!("loader_retries_total").increment(1);
+    tracing::warn!(%error, wait_ms, "the lake cannot be reached; the queue keeps the records");
+}

@@ -1,0 +1,472 @@
+//! One collection while people read it: every word's answers, verdict and standing, and what the next worker gets.
+//!
+//! A fold over answers: the same set of answers, in any order, gives the same state.
+
+use std::collections::{HashMap, VecDeque};
+
+use record::{Digest, RecordId, Timestamp};
+use truth::{
+    accuracy::{self, Given},
+    stopping::{self, Decision, StopConfig},
+    words::{self, Inference, Verdict},
+};
+
+use super::status::AccuracyPoint;
+use crate::{
+    answer::Answer,
+    collection::{PageEntry, PageReading, Settings, word_tasks},
+    convention::Convention,
+    page::Rect,
+    selection::{self, Selection},
+    task::Label,
+};
+
+/// Points of the accuracy's history that are kept.
+const HISTORY_POINTS_MAX: usize = 400;
+
+/// How much work an accuracy is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// For the board, every second.
+    Quick,
+    /// For the report: with everything that the interval can rest on.
+    Full,
+}
+
+/// How a word stands, for maps and lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WordState {
+    /// Wants more answers.
+    Open,
+    /// Read rightly, surely enough.
+    Right,
+    /// Read wrongly, and the printed text is known surely enough.
+    Wrong,
+    /// As many answers as a word gets, and still not sure.
+    Doubt,
+    /// Most weight says that it cannot be read.
+    Unreadable,
+}
+
+/// A word under way.
+#[derive(Clone, Debug)]
+pub struct WordEntry {
+    /// Index of its page.
+    pub page: usize,
+    /// Index of its reading within the page.
+    pub engine: usize,
+    /// Its index in [`Page::words`](crate::page::Page::words) order.
+    pub word: usize,
+    /// Its text as the engine gave it.
+    pub text: String,
+    /// Its box.
+    pub rect: Rect,
+    /// Its line's box.
+    pub line_rect: Rect,
+    /// The place.
+    pub task: Digest,
+    /// The text at the place.
+    pub reading: Digest,
+    /// Whether it belongs to the census share.
+    pub census: bool,
+    /// Each worker's latest answer.
+    answers: Vec<Latest>,
+}
+
+#[derive(Clone, Debug)]
+struct Latest {
+    worker: u32,
+    /// By these the latest is known: undo is a new answer.
+    order: (i64, RecordId),
+    text: Option<String>,
+}
+
+/// What is known of a word.
+#[derive(Clone, Debug)]
+pub struct WordVerdict {
+    /// How it stands.
+    pub state: WordState,
+    /// The inference's verdict.
+    pub verdict: Verdict,
+    /// The best text other than the one shown, as people typed it, with its posterior.
+    pub typed: Option<(String, f64)>,
+    /// How many workers' answers count.
+    pub answers: usize,
+}
+
+impl WordVerdict {
+    /// The text that is to stand in place of the engine's, with its posterior: only if it is likelier than the engine's.
+    pub fn correction(&self) -> Option<(&str, f64)> {
+        self.typed.as_ref().filter(|(_, posterior)| *posterior > self.verdict.right).map(|(text, posterior)| (text.as_str(), *posterior))
+    }
+}
+
+/// One collection under way.
+#[derive(Debug)]
+pub struct LiveCollection {
+    settings: Settings,
+    pages: Vec<PageEntry>,
+    words: Vec<WordEntry>,
+    by_reading: HashMap<Digest, u32>,
+    by_task: HashMap<Digest, u32>,
+    inference: Inference,
+    selection: Selection,
+    stop: StopConfig,
+    decided: usize,
+    decisions: Vec<Decision>,
+    workers: HashMap<Digest, u32>,
+    worker_ids: Vec<Digest>,
+    /// Ids of the answers that were counted; a record sent again counts once (C3).
+    counted: std::collections::HashSet<RecordId>,
+    pub(super) activity: Activity,
+    accuracy: Option<AccuracyPoint>,
+    history: Vec<AccuracyPoint>,
+    /// Records that were counted when verdicts were last worked out as a whole.
+    refreshed_at: Option<usize>,
+}
+
+/// Who is here and how fast answers come, for the board.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    seen: HashMap<u32, Timestamp>,
+    /// Answers by second of receipt, newest last.
+    recent: VecDeque<(i64, u64)>,
+}
+
+/// The number that stands for a typed text in the inference: a hash, so that it does not depend on who typed first. Two of the
+/// few texts of one word are confused once in four billion times.
+fn text_number(normalised: &str) -> u32 {
+    let [a, b, c, d, ..] = *Digest::of(&[normalised.as_bytes()]).as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Over how many seconds the rate is told.
+const RATE_SECONDS: i64 = 5;
+/// A reader counts as being here for so long after a sign of life, in microseconds.
+const HERE_MICROS: i64 = 30_000_000;
+
+impl Activity {
+    fn answered(&mut self, worker: u32, at: Timestamp) {
+        self.see(worker, at);
+        let second = at.as_micros().div_euclid(1_000_000);
+        match self.recent.back_mut() {
+            Some((last, count)) if *last >= second => *count += 1,
+            _ => self.recent.push_back((second, 1)),
+        }
+        while self.recent.len() > 2 * RATE_SECONDS as usize {
+            self.recent.pop_front();
+        }
+    }
+
+    fn see(&mut self, worker: u32, at: Timestamp) {
+        self.seen.insert(worker, at);
+    }
+
+    pub(super) fn readers_now(&self, now: Timestamp) -> usize {
+        self.seen.values().filter(|seen| now.micros_since(**seen) < HERE_MICROS).count()
+    }
+
+    pub(super) fn answers_per_second(&self, now: Timestamp) -> f64 {
+        let second = now.as_micros().div_euclid(1_000_000);
+        // The second under way is not whole yet.
+        let counted = self.recent.iter().filter(|(at, _)| (second - RATE_SECONDS..second).contains(at));
+        counted.map(|(_, count)| *count as f64).sum::<f64>() / RATE_SECONDS as f64
+    }
+}
+
+impl LiveCollection {
+    /// With all words of the pages, and no answers.
+    pub fn new(settings: Settings, pages: &[PageEntry], selection: selection::Config) -> Self {
+        let stop = StopConfig { answers_min: selection.answers_min, answers_max: selection.answers_max, ..StopConfig::default() };
+        let mut live = Self {
+            settings,
+            pages: Vec::new(),
+            words: Vec::new(),
+            by_reading: HashMap::new(),
+            by_task: HashMap::new(),
+            inference: Inference::new(words::Config::default()),
+            selection: Selection::new(selection),
+            stop,
+            decided: 0,
+            decisions: Vec::new(),
+            workers: HashMap::new(),
+            worker_ids: Vec::new(),
+            counted: std::collections::HashSet::new(),
+            activity: Activity::default(),
+            accuracy: None,
+            history: Vec::new(),
+            refreshed_at: None,
+        };
+        for page in pages {
+            live.add_page(page);
+        }
+        live
+    }
+
+    /// Adds the words of a page that are not there yet.
+    pub fn add_page(&mut self, entry: &PageEntry) {
+        let page = match self.pages.iter().position(|page| page.id == entry.id) {
+            Some(page) => {
+                self.pages[page] = entry.clone();
+                page
+            }
+            None => {
+                self.pages.push(entry.clone());
+                self.pages.len() - 1
+            }
+        };
+        for (engine, reading) in entry.readings.iter().enumerate() {
+            let texts: Vec<_> = reading.page.words().collect();
+            for task in word_tasks(&self.settings, &entry.id, reading) {
+                if self.by_reading.contains_key(&task.reading) {
+                    continue;
+                }
+                let prior = texts[task.word].confidence.map(f64::from);
+                let index = self.inference.add_task(prior);
+                self.selection.add_word(task.census, stopping::uncertainty(&self.inference.verdict(index)));
+                self.by_reading.insert(task.reading, index);
+                self.by_task.entry(task.task).or_insert(index);
+                self.decisions.push(Decision::Open);
+                self.words.push(WordEntry {
+                    page,
+                    engine,
+                    word: task.word,
+                    text: texts[task.word].text.clone(),
+                    rect: texts[task.word].rect,
+                    line_rect: reading.page.lines[task.line].rect,
+                    task: task.task,
+                    reading: task.reading,
+                    census: task.census,
+                    answers: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// Counts an answer. One that was counted already, or is older than the same worker's answer to the same reading, changes nothing.
+    pub fn apply(&mut self, id: RecordId, answer: &Answer, received_at: Timestamp) {
+        let (Ok(reading), Ok(worker)) = (Digest::parse(&answer.reading_id), Digest::parse(&answer.worker_id)) else { return };
+        let Some(&word) = self.by_reading.get(&reading) else { return }; // of a page that was taken away
+        if !self.counted.insert(id) {
+            return;
+        }
+        let worker = self.worker_index(worker);
+        self.activity.answered(worker, received_at);
+        let order = (answer.answered_at, id);
+        let latest = &mut self.words[word as usize].answers;
+        match latest.iter_mut().find(|latest| latest.worker == worker) {
+            Some(known) if known.order > order => return,
+            Some(known) => *known = Latest { worker, order, text: answer.text.clone() },
+            None => latest.push(Latest { worker, order, text: answer.text.clone() }),
+        }
+        let answer = self.as_label(word, answer);
+        self.inference.set_answer(word, worker, answer);
+        self.selection.answered(word, worker);
+        self.judge(word);
+    }
+
+    /// Chooses words for a worker and leases them.
+    pub fn choose(&mut self, worker: &Digest, count: usize, now: Timestamp) -> Vec<u32> {
+        let worker = self.worker_index(*worker);
+        self.activity.see(worker, now);
+        self.selection.choose(worker, count, now)
+    }
+
+    /// A full pass of the inference over all answers; verdicts and offers follow.
+    pub fn refit(&mut self) {
+        self.inference.refit();
+        for word in 0..self.words.len() as u32 {
+            self.judge(word);
+        }
+    }
+
+    /// A full pass and a new accuracy, if any answer came since the last time.
+    pub fn refresh(&mut self) {
+        if self.refreshed_at != Some(self.records()) {
+            self.refit();
+            self.update_accuracy(Thoroughness::Quick);
+            self.refreshed_at = Some(self.records());
+        }
+    }
+
+    /// Works out the engine's accuracy. A quick one joins the history that the board draws.
+    pub fn update_accuracy(&mut self, thoroughness: Thoroughness) {
+        let census: Vec<bool> = self.words.iter().map(|word| word.census).collect();
+        let given = Given { census: &census, ..Given::default() };
+        let config = accuracy::Config::default();
+        let worked_out = match thoroughness {
+            Thoroughness::Quick => accuracy::accuracy_quick(&self.inference, &given, &config),
+            Thoroughness::Full => accuracy::accuracy(&self.inference, &given, &config),
+        };
+        let Some(accuracy) = worked_out else { return };
+        let point = AccuracyPoint {
+            answers: self.answers(),
+            estimate: accuracy.estimate,
+            low: accuracy.low,
+            high: accuracy.high,
+            level: accuracy.level,
+            evidence: accuracy.evidence.as_str().to_owned(),
+            assumptions: accuracy.assumptions.into_iter().map(str::to_owned).collect(),
+        };
+        if thoroughness == Thoroughness::Quick {
+            self.history.push(AccuracyPoint { assumptions: Vec::new(), ..point.clone() });
+            if self.history.len() > HISTORY_POINTS_MAX {
+                // Every second point goes: the curve keeps its shape.
+                let mut index = 0;
+                self.history.retain(|_| {
+                    index += 1;
+                    index % 2 == 0
+                });
+            }
+        }
+        self.accuracy = Some(point);
+    }
+
+    /// What is known of a word.
+    pub fn verdict(&self, word: u32) -> WordVerdict {
+        let verdict = self.inference.verdict(word);
+        let entry = &self.words[word as usize];
+        let typed = verdict.text.and_then(|(text, posterior)| Some((self.spelling(entry, text)?, posterior)));
+        let state = self.state(word, &verdict, typed.is_some());
+        WordVerdict { state, verdict, typed, answers: entry.answers.len() }
+    }
+
+    fn state(&self, word: u32, verdict: &Verdict, has_text: bool) -> WordState {
+        match self.decisions[word as usize] {
+            Decision::Open => WordState::Open,
+            _ if verdict.unreadable >= 0.5 => WordState::Unreadable,
+            Decision::Capped => WordState::Doubt,
+            Decision::Decided if verdict.right >= 0.5 => WordState::Right,
+            Decision::Decided if has_text => WordState::Wrong,
+            Decision::Decided => WordState::Doubt,
+        }
+    }
+
+    fn judge(&mut self, word: u32) {
+        let verdict = self.inference.verdict(word);
+        let answers = self.words[word as usize].answers.len() as u32;
+        let decision = stopping::retire(&verdict, answers, &self.stop);
+        let before = std::mem::replace(&mut self.decisions[word as usize], decision);
+        self.decided += usize::from(decision != Decision::Open);
+        self.decided -= usize::from(before != Decision::Open);
+        self.selection.judge(word, answers, decision == Decision::Open, stopping::uncertainty(&verdict));
+    }
+
+    /// The inference's form of an answer. *Wrong* with the very text that was shown says *right*.
+    fn as_label(&self, word: u32, answer: &Answer) -> words::Answer {
+        let convention: &Convention = &self.settings.convention;
+        let label = match answer.label {
+            Label::Right => words::Label::Right,
+            Label::Wrong => words::Label::Wrong,
+            Label::Unreadable => words::Label::Unreadable,
+            Label::NotOneWord => words::Label::NotOneWord,
+        };
+        let Some(typed) = answer.text.as_deref().map(|text| convention.apply(text)) else {
+            return words::Answer { label, text: None };
+        };
+        if typed == convention.apply(&self.words[word as usize].text) {
+            return words::Answer { label: words::Label::Right, text: None };
+        }
+        words::Answer { label, text: Some(text_number(&typed)) }
+    }
+
+    /// How most workers spelled a normalised text; of equally many the first in the alphabet.
+    fn spelling(&self, entry: &WordEntry, text: u32) -> Option<String> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for typed in entry.answers.iter().filter_map(|answer| answer.text.as_deref()) {
+            if text_number(&self.settings.convention.apply(typed)) == text {
+                *counts.entry(typed).or_default() += 1;
+            }
+        }
+        counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0))).map(|(typed, _)| typed.to_owned())
+    }
+
+    fn worker_index(&mut self, worker: Digest) -> u32 {
+        let next = self.worker_ids.len() as u32;
+        let index = *self.workers.entry(worker).or_insert(next);
+        if index == next {
+            self.worker_ids.push(worker);
+        }
+        index
+    }
+}
+
+/// What others read from it.
+impl LiveCollection {
+    /// The collection's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its pages.
+    pub fn pages(&self) -> &[PageEntry] {
+        &self.pages
+    }
+
+    /// Its words, in the order in which they were added.
+    pub fn words(&self) -> &[WordEntry] {
+        &self.words
+    }
+
+    /// How many words want no more answers.
+    pub fn words_decided(&self) -> usize {
+        self.decided
+    }
+
+    /// How many answers count: one for each worker and reading.
+    pub fn answers(&self) -> usize {
+        self.words.iter().map(|word| word.answers.len()).sum()
+    }
+
+    /// How many answer records were counted, changes of mind included.
+    pub fn records(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// The engine's accuracy as last worked out.
+    pub fn accuracy(&self) -> Option<&AccuracyPoint> {
+        self.accuracy.as_ref()
+    }
+
+    /// The accuracy as it was, oldest first.
+    pub fn accuracy_history(&self) -> &[AccuracyPoint] {
+        &self.history
+    }
+
+    /// Answers a second over the last seconds.
+    pub fn answers_per_second(&self, now: Timestamp) -> f64 {
+        self.activity.answers_per_second(now)
+    }
+
+    /// The inference's state.
+    pub fn inference(&self) -> &Inference {
+        &self.inference
+    }
+
+    /// Workers' ids by their number in the inference.
+    pub fn worker_ids(&self) -> &[Digest] {
+        &self.worker_ids
+    }
+
+    /// The limits of the choice.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The word with this place.
+    pub fn word_of_task(&self, task: &Digest) -> Option<u32> {
+        self.by_task.get(task).copied()
+    }
+
+    /// The word with this reading.
+    pub fn word_of_reading(&self, reading: &Digest) -> Option<u32> {
+        self.by_reading.get(reading).copied()
+    }
+
+    /// The reading that a word belongs to.
+    pub fn reading(&self, word: u32) -> &PageReading {
+        let entry = &self.words[word as usize];
+        &self.pages[entry.page].readings[entry.engine]
+    }
+}

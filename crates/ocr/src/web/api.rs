@@ -1,0 +1,124 @@
+//! What a reader's page asks for: who am I, what shall I read, how do others join.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+};
+use record::{Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Problem, Web, pictures};
+use crate::{
+    live::{self, LiveCollection, Picture},
+    page::Rect,
+};
+
+/// `POST /v1/workers`: a new worker.
+pub async fn new_worker(State(web): State<Arc<Web>>) -> Result<impl IntoResponse, Problem> {
+    let worker = web.identity.new_worker()?;
+    let body = serde_json::json!({"worker_id": worker.worker_id.to_string(), "secret": worker.secret});
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(body)))
+}
+
+/// The worker whose secret the request shows.
+pub fn worker_of(web: &Web, headers: &HeaderMap) -> Result<Digest, Problem> {
+    let secret = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    secret.and_then(|secret| web.identity.worker_of(secret)).ok_or_else(|| {
+        let detail = "the worker's secret is missing or was not given out here: POST /v1/workers gives one, sent as Authorization: Bearer";
+        Problem::new(StatusCode::UNAUTHORIZED, "unknown worker", detail)
+    })
+}
+
+/// What a page asks for.
+#[derive(Debug, Deserialize)]
+pub struct TasksQuery {
+    collection: String,
+    #[serde(default = "batch_default")]
+    n: usize,
+}
+
+fn batch_default() -> usize {
+    20
+}
+
+/// A line's picture and where the word stands in it.
+#[derive(Debug, Serialize)]
+pub struct LinePicture {
+    #[serde(flatten)]
+    picture: Picture,
+    word: Rect,
+}
+
+/// A word to judge.
+#[derive(Debug, Serialize)]
+pub struct TaskOffer {
+    task_id: String,
+    reading_id: String,
+    lease_id: String,
+    lease_expires_at: String,
+    text: String,
+    language: Option<String>,
+    crop: Picture,
+    line: LinePicture,
+    page: PageName,
+    #[serde(rename = "box")]
+    place: Rect,
+}
+
+/// A page as people call it.
+#[derive(Debug, Serialize)]
+pub struct PageName {
+    id: String,
+    title: String,
+}
+
+/// The answer to `GET /v1/tasks`.
+#[derive(Debug, Serialize)]
+pub struct TaskOffers {
+    collection: String,
+    tasks: Vec<TaskOffer>,
+    words: usize,
+    words_decided: usize,
+}
+
+/// `GET /v1/tasks`: words for this worker, leased.
+pub async fn tasks(State(web): State<Arc<Web>>, headers: HeaderMap, Query(query): Query<TasksQuery>) -> Result<Json<TaskOffers>, Problem> {
+    let worker = worker_of(&web, &headers)?;
+    let live = web.live.get(&query.collection).map_err(|error| Problem::not_found(error.to_string()))?;
+    let now = web.clock.now();
+    let mut live = live::lock(&live);
+    let chosen = live.choose(&worker, query.n, now);
+    let until = now.plus_micros(live.selection().config().lease_micros);
+    let tasks = chosen.into_iter().map(|word| offer(&web, &live, &worker, word, until)).collect();
+    Ok(Json(TaskOffers { collection: query.collection, tasks, words: live.words().len(), words_decided: live.words_decided() }))
+}
+
+fn offer(web: &Web, live: &LiveCollection, worker: &Digest, word: u32, until: Timestamp) -> TaskOffer {
+    let entry = &live.words()[word as usize];
+    let page = &live.pages()[entry.page];
+    let (line, place) = pictures::line_picture(live, word);
+    TaskOffer {
+        task_id: entry.task.to_string(),
+        reading_id: entry.reading.to_string(),
+        lease_id: web.identity.lease(&entry.reading, worker, until),
+        lease_expires_at: until.to_string(),
+        text: entry.text.clone(),
+        language: live.reading(word).page.language.clone(),
+        crop: pictures::word_picture(live, word),
+        line: LinePicture { picture: line, word: place },
+        page: PageName { id: page.id.to_string(), title: page.title.clone() },
+        place: entry.rect,
+    }
+}
+
+/// `GET /v1/join.svg`: the QR code that a phone in the room scans.
+pub async fn join_code(State(web): State<Arc<Web>>) -> Result<impl IntoResponse, Problem> {
+    let code = qrcode::QrCode::new(web.places.join_url.as_bytes())
+        .map_err(|error| record::Error::internal("the address does not fit into a QR code").because(error))?;
+    let svg = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build();
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "no-cache")], svg))
+}

@@ -1,0 +1,114 @@
+//! Drives the writer and the housekeeper: two threads in a server, one call at a time in a test or the simulation.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    shared::Shared,
+    storage::StorageLock,
+    telemetry,
+    writer::{Group, Writer},
+};
+
+/// How often the disk is asked how much is free, at least.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Moves a journal on that was opened without threads. Dropping it without [`finish`](Self::finish) is a crash: what waits is not told.
+pub struct Stepper {
+    shared: Arc<Shared>,
+    writer: Writer,
+    receiver: Receiver<Group>,
+    lock: Box<dyn StorageLock>,
+}
+
+impl Stepper {
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, receiver: Receiver<Group>, lock: Box<dyn StorageLock>) -> Self {
+        Self { shared, writer, receiver, lock }
+    }
+
+    /// Takes the appends that wait, up to a full batch, and does the writer's next step. Returns whether there was one.
+    pub fn step(&mut self) -> bool {
+        self.gather();
+        self.writer.step()
+    }
+
+    /// Prepares the next segment when the last one is half full, and asks the disk how much is free.
+    pub fn keep_house(&mut self) {
+        keep_house(&self.shared);
+    }
+
+    /// Does what is left, writes the last words and gives the files free: what closing does.
+    pub fn finish(mut self) {
+        while self.step() {}
+        self.close();
+    }
+
+    fn close(self) {
+        let Self { shared, mut writer, lock, .. } = self;
+        writer.close_files();
+        // Whoever is told that the journal is closed may open it again at once.
+        drop(lock);
+        shared.tip.close();
+    }
+
+    fn gather(&mut self) {
+        while !self.writer.is_full() {
+            match self.receiver.try_recv() {
+                Ok(group) => self.writer.offer(group),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+    }
+
+    /// Starts the two threads; the one that is returned ends last.
+    pub(crate) fn spawn(self) -> io::Result<JoinHandle<()>> {
+        let (wake, woken) = sync_channel(1);
+        let shared = Arc::clone(&self.shared);
+        let housekeeper = thread::Builder::new().name("journal-house".into()).spawn(move || housekeeper(&shared, &woken))?;
+        thread::Builder::new().name("journal-writer".into()).spawn(move || self.run(wake, housekeeper))
+    }
+
+    fn run(mut self, wake: SyncSender<()>, housekeeper: JoinHandle<()>) {
+        while let Ok(group) = self.receiver.recv() {
+            self.writer.offer(group);
+            while !self.writer.is_idle() {
+                self.step();
+            }
+            if wants_spare(&self.shared) {
+                // Full: it is awake already.
+                let _ = wake.try_send(());
+            }
+        }
+        drop(wake);
+        // A panic there has been printed; the writer needs nothing from it.
+        let _ = housekeeper.join();
+        self.close();
+    }
+}
+
+fn wants_spare(shared: &Shared) -> bool {
+    shared.room_bytes.load(std::sync::atomic::Ordering::Relaxed) < shared.config.segment_bytes / 2
+}
+
+fn keep_house(shared: &Shared) {
+    let kept = if wants_spare(shared) { shared.spares.prepare() } else { Ok(()) };
+    if let Err(error) = kept.and_then(|()| shared.spares.refresh_free()) {
+        telemetry::housekeeping_failed(&shared.storage.place(), &error);
+    }
+}
+
+fn housekeeper(shared: &Shared, woken: &Receiver<()>) {
+    loop {
+        match woken.recv_timeout(HOUSEKEEPING_INTERVAL) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => keep_house(shared),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}

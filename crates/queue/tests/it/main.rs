@@ -1,0 +1,4 @@
+//! What queues promise, through their public face.
+
+mod conformance;
+mod kill;

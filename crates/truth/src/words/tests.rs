@@ -1,0 +1,148 @@
+//! The live state: order, undo, edge cases, bots.
+
+use super::*;
+use crate::stopping::{Decision, StopConfig, retire};
+
+const YES: Answer = Answer { label: Label::Right, text: None };
+
+fn typed(text: u32) -> Answer {
+    Answer { label: Label::Wrong, text: Some(text) }
+}
+
+fn with_tasks(tasks: usize) -> Inference {
+    let mut inference = Inference::new(Config::default());
+    for _ in 0..tasks {
+        inference.add_task(None);
+    }
+    inference
+}
+
+#[test]
+fn no_words_and_no_answers_are_fine() {
+    let mut inference = with_tasks(0);
+    assert_eq!(inference.refit().set_apart, 0);
+    let mut inference = with_tasks(2);
+    inference.refit();
+    assert!((inference.verdict(0).right - 0.85).abs() < 0.01);
+    assert!(inference.worker(9).informedness > 0.4);
+}
+
+#[test]
+fn two_agreeing_typings_decide_and_one_is_worth_the_typing_accuracy() {
+    let mut inference = with_tasks(1);
+    inference.set_answer(0, 0, typed(5));
+    let (text, one) = inference.verdict(0).text.expect("a text was typed");
+    assert_eq!(text, 5);
+    inference.set_answer(0, 1, typed(5));
+    let two = inference.verdict(0).text.expect("a text was typed").1;
+    inference.set_answer(0, 2, typed(5));
+    let three = inference.verdict(0).text.expect("a text was typed").1;
+    assert!(one < 0.92 && one > 0.3 && two > 0.9 && three > 0.98, "{one} {two} {three}");
+}
+
+#[test]
+fn an_answer_replaced_or_removed_leaves_no_trace() {
+    let mut once = with_tasks(3);
+    once.set_answer(0, 0, YES);
+    let mut changed = with_tasks(3);
+    changed.set_answer(0, 0, typed(1));
+    changed.set_answer(1, 1, YES);
+    changed.set_answer(0, 0, YES);
+    changed.remove_answer(1, 1);
+    assert_eq!(once.verdict(0), changed.verdict(0));
+    assert_eq!(once.worker(0), changed.worker(0));
+    assert_eq!(changed.worker(1).answers, 0);
+}
+
+#[test]
+fn an_answer_to_an_unknown_word_is_ignored() {
+    let mut inference = with_tasks(1);
+    inference.set_answer(7, 0, YES);
+    inference.remove_answer(7, 0);
+    inference.set_gold(7, Gold { right: true });
+    assert_eq!(inference.verdict(0).answers, 0);
+}
+
+#[test]
+fn refused_words_are_decided_as_such() {
+    let mut inference = with_tasks(1);
+    for worker in 0..3 {
+        inference.set_answer(0, worker, Answer { label: Label::Unreadable, text: None });
+    }
+    let verdict = inference.verdict(0);
+    assert!(verdict.unreadable > 0.8);
+    assert_eq!(retire(&verdict, 3, &StopConfig::default()), Decision::Decided);
+}
+
+#[test]
+fn always_yes_workers_are_set_apart_and_come_back_when_they_work() {
+    let mut inference = with_tasks(200);
+    for task in 0..200 {
+        let wrong = task % 5 == 0;
+        for worker in 0..4 {
+            inference.set_answer(task, worker, if wrong { typed(task) } else { YES });
+        }
+        inference.set_answer(task, 4, YES);
+    }
+    inference.refit();
+    assert_eq!(inference.worker(4).set_apart, Some(Reason::Uninformative));
+    assert_eq!(inference.worker(0).set_apart, None);
+    for task in (0..200).step_by(5) {
+        inference.set_answer(task, 4, typed(task));
+    }
+    inference.refit();
+    assert_eq!(inference.worker(4).set_apart, None);
+}
+
+#[test]
+fn workers_who_type_the_same_nonsense_are_set_apart() {
+    let mut inference = with_tasks(120);
+    for task in 0..120 {
+        for worker in 0..3 {
+            inference.set_answer(task, worker, if task % 4 == 1 { typed(task) } else { YES });
+        }
+        if task % 4 == 0 {
+            inference.set_answer(task, 3, typed(1000 + task));
+            inference.set_answer(task, 4, typed(1000 + task));
+        } else {
+            inference.set_answer(task, 3, YES);
+        }
+    }
+    inference.refit();
+    assert!(inference.worker(3).set_apart.is_some() && inference.worker(4).set_apart.is_some());
+    assert!(inference.verdict(0).right > 0.95);
+}
+
+/// Promise: one inference state.
+#[test]
+fn any_order_and_any_numbering_of_workers_gives_the_same_bits() {
+    let mut answers = Vec::new();
+    for task in 0..60u32 {
+        for k in 0..4u32 {
+            let worker = (task * 7 + k * 5 + task % 3) % 11;
+            answers.push((task, worker, if (task * 31 + k * 17) % 7 == 0 { typed(task + k % 2) } else { YES }));
+        }
+    }
+    let run = |answers: &[(u32, u32, Answer)], refit_between: bool, rename: &dyn Fn(u32) -> u32| {
+        let mut inference = Inference::new(Config::default());
+        for task in 0..60 {
+            inference.add_task(Some(0.5 + f64::from(task) / 121.0));
+        }
+        for (index, (task, worker, answer)) in answers.iter().enumerate() {
+            inference.set_answer(*task, rename(*worker), *answer);
+            if refit_between && index % 50 == 0 {
+                inference.refit();
+            }
+        }
+        inference.refit();
+        let verdicts: Vec<Verdict> = (0..60).map(|task| inference.verdict(task)).collect();
+        let workers: Vec<WorkerQuality> = (0..11).map(|worker| inference.worker(rename(worker))).collect();
+        (verdicts, workers)
+    };
+    let first = run(&answers, false, &|worker| worker);
+    let mut turned = answers.clone();
+    turned.reverse();
+    assert_eq!(first, run(&turned, true, &|worker| worker));
+    turned.sort_by_key(|(task, worker, _)| (worker * 7919 + task * 31) % 101);
+    assert_eq!(first, run(&turned, true, &|worker| 10 - worker));
+}

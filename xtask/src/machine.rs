@@ -1,0 +1,154 @@
+//! What the machine lacks for the whole test run, and how to get it: `test` and `sample` call this.
+//!
+//! Installs through apt where it may (as root, or with a sudo that asks nothing), and says what. Else it names the packages.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// A thing that must be there, and the Debian package that brings it.
+pub struct Need {
+    /// The program on the path, or an absolute file or folder.
+    pub thing: &'static str,
+    /// The package's name in Debian 12 and later.
+    pub package: &'static str,
+}
+
+const fn need(thing: &'static str, package: &'static str) -> Need {
+    Need { thing, package }
+}
+
+/// What the tests of real programs use.
+pub const TEST_NEEDS: [Need; 9] = [
+    need("tesseract", "tesseract-ocr"),
+    need("/usr/share/tesseract-ocr/5/tessdata/eng.traineddata", "tesseract-ocr-eng"),
+    need("/usr/share/tesseract-ocr/5/tessdata/spa.traineddata", "tesseract-ocr-spa"),
+    need("/usr/share/tesseract-ocr/5/tessdata/deu.traineddata", "tesseract-ocr-deu"),
+    need("/usr/share/tesseract-ocr/5/tessdata/frk.traineddata", "tesseract-ocr-frk"),
+    need("/usr/share/tesseract-ocr/5/tessdata/Fraktur.traineddata", "tesseract-ocr-script-frak"),
+    need("chromium", "chromium"),
+    need("chromedriver", "chromium-driver"),
+    need("xmllint", "libxml2-utils"),
+];
+
+/// Libraries that are not ours, to read the table with; pinned, so that a run next year is the same run.
+const PYTHON_PACKAGES: [&str; 2] = ["deltalake==1.6.6", "pyarrow==26.0.1"];
+
+/// Installs the packages of those things that are not there.
+///
+/// # Errors
+/// Something is missing and cannot be installed from here; the message names the packages.
+pub fn install(needs: &[Need]) -> Result<()> {
+    let missing = |needs: &[Need]| -> Vec<&'static str> {
+        let mut packages: Vec<_> = needs.iter().filter(|need| find(need.thing).is_none()).map(|need| need.package).collect();
+        packages.dedup();
+        packages
+    };
+    let packages = missing(needs);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    let Some(prefix) = apt_prefix() else {
+        bail!("missing packages, and no right to install them: run `apt-get install {list}` as root, or use --quick");
+    };
+    eprintln!("xtask: installing {list}");
+    if !apt(&prefix, &packages) {
+        // The lists may be old, or may never have been fetched in a fresh image.
+        run_apt(&prefix, &["update".to_string()]);
+        apt(&prefix, &packages);
+    }
+    let left = missing(needs);
+    if !left.is_empty() {
+        bail!("still missing after the installation: {}; install them by hand, or use --quick", left.join(" "));
+    }
+    Ok(())
+}
+
+/// The Python of a virtual environment in the cache folder that has [`PYTHON_PACKAGES`]; made when it is missing or old.
+///
+/// # Errors
+/// There is no Python 3, or the packages cannot be installed.
+pub fn python() -> Result<PathBuf> {
+    let folder = workspace::cache()?.join("python");
+    let python = folder.join("bin/python");
+    let stamp = folder.join("packages.txt");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    eprintln!("xtask: making a Python environment with {}", PYTHON_PACKAGES.join(" "));
+    let made = || Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).stdin(Stdio::null()).status();
+    if !made().is_ok_and(|status| status.success()) {
+        // Debian splits `venv` from Python; the folder that a failed try leaves is cleared by the next one.
+        install(&[need("python3", "python3"), need("/usr/share/doc/python3-venv", "python3-venv")])?;
+        if !made().context("python3 does not start")?.success() {
+            bail!("python3 cannot make a virtual environment; install python3-venv");
+        }
+    }
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
+    if !pip.stdin(Stdio::null()).status().context("pip does not start")?.success() {
+        bail!("pip could not install {}", PYTHON_PACKAGES.join(" "));
+    }
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(python)
+}
+
+/// Adds the parts of the toolchain that the checks need and a minimal one lacks.
+///
+/// # Errors
+/// A part is missing and rustup is not there or cannot add it.
+pub fn toolchain() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+        if quiet(workspace::cargo().args([subcommand, "--version"])) {
+            continue;
+        }
+        eprintln!("xtask: adding {component} to the toolchain");
+        if !Command::new("rustup").args(["component", "add", component]).status().is_ok_and(|status| status.success()) {
+            bail!("cargo {subcommand} is missing; run `rustup component add {component}`");
+        }
+    }
+    Ok(())
+}
+
+/// Where a program on the path, or an absolute file, is.
+pub fn find(thing: &str) -> Option<PathBuf> {
+    if thing.starts_with('/') {
+        return Some(PathBuf::from(thing)).filter(|path| path.exists());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(thing)).find(|path| path.is_file())
+}
+
+/// How apt is called from here: directly as root, through sudo where it asks nothing; none where neither holds.
+fn apt_prefix() -> Option<Vec<&'static str>> {
+    find("apt-get")?;
+    let answers = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    if answers("id", &["-u"]).as_deref() == Some("0") {
+        return Some(Vec::new());
+    }
+    answers("sudo", &["-n", "true"]).map(|_| vec!["sudo", "-n"])
+}
+
+fn apt(prefix: &[&str], packages: &[&str]) -> bool {
+    let mut args: Vec<String> = ["install", "-y", "-qq", "--no-install-recommends"].map(String::from).to_vec();
+    args.extend(packages.iter().map(ToString::to_string));
+    run_apt(prefix, &args)
+}
+
+fn run_apt(prefix: &[&str], args: &[String]) -> bool {
+    let mut words: Vec<&str> = prefix.to_vec();
+    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(args).current_dir(Path::new("/"));
+    // Its own output goes to standard error, so that standard output stays the report of the run.
+    command.stdin(Stdio::null()).stdout(std::io::stderr()).status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,48 @@
+//! The house's own commands: checks, the sample collection, build measurements. Kept light: it compiles in seconds.
+//!
+//! Called as `cargo xtask …` (the alias stands in `.cargo/config.toml`), by people and by `.ci/run` alike.
+
+mod bench;
+mod machine;
+mod processes;
+mod sample;
+mod test;
+mod tidy;
+mod workspace;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "cargo xtask COMMAND
+
+  test [--quick]               format, clippy, tidy, every test, doc tests, browser tests; installs what the machine lacks
+                               --quick leaves out what needs more than a Rust toolchain, and says so
+  tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
+  sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
+  bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size";
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Err(error) = run(&args) {
+        eprintln!("xtask: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => test::run(test::Extent::Full),
+        ["test", "--quick"] => test::run(test::Extent::Quick),
+        ["tidy"] => tidy::run(),
+        ["sample", rest @ ..] => sample::run(rest),
+        ["bench", "build"] => bench::build(),
+        // Not for people: the guard that `test` starts beside itself.
+        [processes::GUARD, token] => processes::guard(token),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("no command given\n\n{USAGE}"),
+        other => bail!("no command `{}`\n\n{USAGE}", other.join(" ")),
+    }
+}
