@@ -12,12 +12,14 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::programs::{Process, crowdread, free_port, python, sample, serve, succeed, wait_until};
 
-/// Reads the table with a library that is not ours: each record id, and in how many rows it stands.
+/// Reads the table with a library that is not ours: each record id, and in how many rows it stands. Ends without taking the interpreter
+/// down in order: Arrow's threads may still be running then, and C++ aborts a process that drops one.
 const COUNT_ROWS: &str = "
-import collections, json, sys
+import collections, json, os, sys
 from deltalake import DeltaTable
 rows = DeltaTable(sys.argv[1]).to_pyarrow_table(columns=['record_id'])
-print(json.dumps(collections.Counter(rows['record_id'].to_pylist())))
+print(json.dumps(collections.Counter(rows['record_id'].to_pylist())), flush=True)
+os._exit(0)
 ";
 
 /// Q1, C3, L1. How often the server is killed: `CROWDREAD_KILLS`, by default 5. Seen to fail when the loader commits its files without
