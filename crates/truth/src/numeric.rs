@@ -35,6 +35,18 @@ pub(crate) fn digamma(mut x: f64) -> f64 {
     sum + x.ln() - 0.5 / x - r * (1.0 / 12.0 - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r / 132.0))))
 }
 
+/// ln Γ, for x > 0: recurrence up to 8, then Stirling's series (error below 1e-11).
+pub(crate) fn log_gamma(mut x: f64) -> f64 {
+    let mut below = 1.0;
+    while x < 8.0 {
+        below *= x;
+        x += 1.0;
+    }
+    let r = 1.0 / (x * x);
+    let series = (1.0 / 12.0 - r * (1.0 / 360.0 - r * (1.0 / 1260.0 - r * (1.0 / 1680.0)))) / x;
+    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - below.ln()
+}
+
 /// A number in units of 2⁻³². Sums of these are exact, so they do not depend on the order, and what was added can be taken away without a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fixed(i64);

@@ -15,7 +15,7 @@ pub struct StopConfig {
 
 impl Default for StopConfig {
     fn default() -> Self {
-        Self { level: 0.995, answers_min: 2, answers_max: 7 }
+        Self { level: 0.995, answers_min: 2, answers_max: 12 }
     }
 }
 

@@ -3,7 +3,10 @@
 //! A worker is judged by informedness, sensitivity + specificity − 1 (Youden's J), not by accuracy: where nine readings in ten are right, always
 //! saying *right* is nine tenths accurate and says nothing.
 
-use crate::words::{Inference, Label};
+use crate::{
+    numeric::{log_gamma, log_sum_exp, logistic},
+    words::{Inference, Label, NOTHING},
+};
 
 /// Expected answers (right words, wrong words) × label, prior included.
 pub(crate) type Counts = [[f64; 4]; 2];
@@ -111,7 +114,7 @@ const ANSWERS_MIN: u32 = 6;
 const COPIES_MIN: u32 = 3;
 /// Their least share among the worker's typed texts that others could judge.
 const COPIES_SHARE: f64 = 0.5;
-/// How sure the rest of the crowd must be against a shared text.
+/// How sure the verdict must be against a shared text.
 const AGAINST: f64 = 0.85;
 
 /// Who is to be set apart, by worker.
@@ -126,18 +129,52 @@ pub(crate) fn set_apart(inference: &Inference) -> Vec<Option<Reason>> {
             return Some(Reason::Copies);
         }
         let low = Informedness::of(&inference.counts_within(worker, PRIOR_STRENGTH_MAX)).at_most(inference.config.apart_informedness);
-        (low > inference.config.apart_level).then_some(Reason::Uninformative)
+        let own = worker.counts.map(|row| row.map(|count| count.get().max(0.0)));
+        let blind = blindness(&own);
+        (low.max(blind) > inference.config.apart_level).then_some(Reason::Uninformative)
     };
     inference.workers.iter().enumerate().map(judge).collect()
 }
 
-/// For each worker: typed texts shared with another and contradicted by all others, and typed texts that at least two others could judge.
+/// How common workers are who do not look, before anything is known.
+const BLIND_SHARE: f64 = 0.1;
+/// Their labels: nearly always *right*, or anything.
+const BLIND_LABELS: [[f64; 4]; 2] = [[40.0, 0.2, 0.1, 0.1], [2.0, 2.0, 0.2, 0.1]];
+
+/// People who look, (right words, wrong words) × label: with care, and without much.
+const READERS: [Counts; 2] = [[[57.0, 2.4, 0.9, 0.3], [1.6, 7.5, 0.4, 0.5]], [[54.0, 4.5, 1.8, 0.6], [5.5, 3.5, 0.7, 0.3]]];
+
+/// The posterior probability that a worker's labels have nothing to do with the words: one row of label probabilities for right and wrong
+/// words alike, against two rows drawn from the crowd's prior. Both marginal likelihoods are Dirichlet-multinomial.
+fn blindness(own: &Counts) -> f64 {
+    let both: [f64; 4] = std::array::from_fn(|label| own[0][label] + own[1][label]);
+    let blind = BLIND_LABELS.map(|prior| marginal(&both, &prior) - (BLIND_LABELS.len() as f64).ln());
+    let blind = BLIND_SHARE.ln() + log_sum_exp(&blind);
+    let sees = READERS.map(|rows| marginal(&own[0], &rows[0]) + marginal(&own[1], &rows[1]) - (READERS.len() as f64).ln());
+    let sees = (1.0 - BLIND_SHARE).ln() + log_sum_exp(&sees);
+    logistic(blind - sees)
+}
+
+/// The log probability of counts, in expectation, under a Dirichlet prior.
+fn marginal(counts: &[f64; 4], prior: &[f64; 4]) -> f64 {
+    let (total, strength): (f64, f64) = (counts.iter().sum(), prior.iter().sum());
+    let cells: f64 = counts.iter().zip(prior).map(|(count, prior)| log_gamma(count + prior) - log_gamma(*prior)).sum();
+    cells - log_gamma(total + strength) + log_gamma(strength)
+}
+
+/// For each worker: typed texts shared with another and contradicted by the verdict, and typed texts that at least two others could judge.
 ///
-/// A text on which several agree is judged by the answers of those who did *not* type it; so a group cannot vouch for itself.
+/// The verdict has all answers in it, the group's too. Without them it would be that of those who overlooked an error, and whoever saw it
+/// would stand against it.
 fn copies(inference: &Inference) -> Vec<(u32, u32)> {
     let mut counts = vec![(0, 0); inference.workers.len()];
     for task in &inference.tasks {
-        let mut typed: Vec<(u32, u32)> = task.answers.iter().filter_map(|(worker, answer)| Some((answer.typed()?, *worker))).collect();
+        let mut typed: Vec<(u32, u32)> = task
+            .answers
+            .iter()
+            .filter_map(|(worker, answer)| Some((answer.typed()?.number, *worker)))
+            .filter(|(text, _)| *text != NOTHING)
+            .collect();
         typed.sort_unstable();
         for group in typed.chunk_by(|a, b| a.0 == b.0) {
             let members: Vec<u32> = group.iter().map(|(_, worker)| *worker).collect();
@@ -150,10 +187,9 @@ fn copies(inference: &Inference) -> Vec<(u32, u32)> {
             if members.len() < 2 {
                 continue;
             }
-            // Counts hold this word's share; that lends the group a little, never takes from it.
-            let (states, text) = inference.judge(task, &members);
-            let other_text = text.map_or(0.0, |(_, posterior)| posterior);
-            if (states[0] + states[1]).max(other_text) > AGAINST {
+            let text = group[0].0;
+            let rival = task.text.filter(|(best, _)| *best != text).map_or(0.0, |(_, posterior)| posterior);
+            if (task.states[0] + task.states[1]).max(rival) > AGAINST {
                 members.iter().for_each(|worker| counts[*worker as usize].0 += 1);
             }
         }

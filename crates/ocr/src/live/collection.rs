@@ -11,7 +11,7 @@ use truth::{
     words::{self, Inference, Verdict},
 };
 
-use super::status::AccuracyPoint;
+use super::{change, status::AccuracyPoint};
 use crate::{
     answer::Answer,
     collection::{PageEntry, PageReading, Settings, word_tasks},
@@ -23,6 +23,9 @@ use crate::{
 
 /// Points of the accuracy's history that are kept.
 const HISTORY_POINTS_MAX: usize = 400;
+
+/// A text less likely than this does not replace what the engine read: a page is not to get a guess for a reading.
+const CORRECTION_POSTERIOR_MIN: f64 = 0.5;
 
 /// How much work an accuracy is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub enum WordState {
     Doubt,
     /// Most weight says that it cannot be read.
     Unreadable,
+    /// Nothing is printed there, or several words that nobody typed.
+    NotOneWord,
 }
 
 /// A word under way.
@@ -89,16 +94,17 @@ pub struct WordVerdict {
     pub state: WordState,
     /// The inference's verdict.
     pub verdict: Verdict,
-    /// The best text other than the one shown, as people typed it, with its posterior.
+    /// The best text other than the one shown, as people typed it, with its posterior; empty where nothing is printed.
     pub typed: Option<(String, f64)>,
     /// How many workers' answers count.
     pub answers: usize,
 }
 
 impl WordVerdict {
-    /// The text that is to stand in place of the engine's, with its posterior: only if it is likelier than the engine's.
+    /// The text that is to stand in place of the engine's, with its posterior: only if it is likelier than all others together.
     pub fn correction(&self) -> Option<(&str, f64)> {
-        self.typed.as_ref().filter(|(_, posterior)| *posterior > self.verdict.right).map(|(text, posterior)| (text.as_str(), *posterior))
+        let sure = |(_, posterior): &&(String, f64)| *posterior > CORRECTION_POSTERIOR_MIN;
+        self.typed.as_ref().filter(sure).map(|(text, posterior)| (text.as_str(), *posterior))
     }
 }
 
@@ -138,7 +144,8 @@ pub(super) struct Activity {
 /// few texts of one word are confused once in four billion times.
 fn text_number(normalised: &str) -> u32 {
     let [a, b, c, d, ..] = *Digest::of(&[normalised.as_bytes()]).as_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    let number = (u32::from_be_bytes([a, b, c, d]) & !words::SEVERAL).min(words::SEVERAL - 2);
+    if normalised.contains(' ') { number | words::SEVERAL } else { number }
 }
 
 /// Over how many seconds the rate is told.
@@ -223,7 +230,8 @@ impl LiveCollection {
                     continue;
                 }
                 let prior = texts[task.word].confidence.map(f64::from);
-                let index = self.inference.add_task(prior);
+                let signs = change::letters(&self.settings.convention.apply(&texts[task.word].text));
+                let index = self.inference.add_task(prior, &signs);
                 self.selection.add_word(task.census, stopping::uncertainty(&self.inference.verdict(index)));
                 self.by_reading.insert(task.reading, index);
                 self.by_task.entry(task.task).or_insert(index);
@@ -306,6 +314,7 @@ impl LiveCollection {
             low: accuracy.low,
             high: accuracy.high,
             level: accuracy.level,
+            unreadable_bound: accuracy.unreadable_bound,
             evidence: accuracy.evidence.as_str().to_owned(),
             assumptions: accuracy.assumptions.into_iter().map(str::to_owned).collect(),
         };
@@ -328,18 +337,20 @@ impl LiveCollection {
         let verdict = self.inference.verdict(word);
         let entry = &self.words[word as usize];
         let typed = verdict.text.and_then(|(text, posterior)| Some((self.spelling(entry, text)?, posterior)));
-        let state = self.state(word, &verdict, typed.is_some());
+        let state = self.state(word, &verdict, typed.as_ref().map(|(text, _)| text.as_str()));
         WordVerdict { state, verdict, typed, answers: entry.answers.len() }
     }
 
-    fn state(&self, word: u32, verdict: &Verdict, has_text: bool) -> WordState {
-        match self.decisions[word as usize] {
-            Decision::Open => WordState::Open,
+    fn state(&self, word: u32, verdict: &Verdict, text: Option<&str>) -> WordState {
+        match (self.decisions[word as usize], text) {
+            (Decision::Open, _) => WordState::Open,
             _ if verdict.unreadable >= 0.5 => WordState::Unreadable,
-            Decision::Capped => WordState::Doubt,
-            Decision::Decided if verdict.right >= 0.5 => WordState::Right,
-            Decision::Decided if has_text => WordState::Wrong,
-            Decision::Decided => WordState::Doubt,
+            _ if verdict.not_one_word >= 0.5 => WordState::NotOneWord,
+            (Decision::Capped, _) => WordState::Doubt,
+            (Decision::Decided, _) if verdict.right >= 0.5 => WordState::Right,
+            (Decision::Decided, Some("")) => WordState::NotOneWord,
+            (Decision::Decided, Some(_)) => WordState::Wrong,
+            (Decision::Decided, None) => WordState::Doubt,
         }
     }
 
@@ -365,14 +376,18 @@ impl LiveCollection {
         let Some(typed) = answer.text.as_deref().map(|text| convention.apply(text)) else {
             return words::Answer { label, text: None };
         };
-        if typed == convention.apply(&self.words[word as usize].text) {
+        let shown = convention.apply(&self.words[word as usize].text);
+        if typed == shown {
             return words::Answer { label: words::Label::Right, text: None };
         }
-        words::Answer { label, text: Some(text_number(&typed)) }
+        words::Answer { label, text: Some(words::Text { number: text_number(&typed), change: change::number(&shown, &typed) }) }
     }
 
     /// How most workers spelled a normalised text; of equally many the first in the alphabet.
     fn spelling(&self, entry: &WordEntry, text: u32) -> Option<String> {
+        if text == words::NOTHING {
+            return Some(String::new());
+        }
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for typed in entry.answers.iter().filter_map(|answer| answer.text.as_deref()) {
             if text_number(&self.settings.convention.apply(typed)) == text {

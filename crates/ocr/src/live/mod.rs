@@ -2,6 +2,7 @@
 //!
 //! The validator asks it which readings exist, task selection which word comes next, the board how things stand.
 
+mod change;
 mod collection;
 mod status;
 

@@ -29,6 +29,8 @@ pub struct AccuracyPoint {
     pub high: f64,
     /// The interval's level, such as 0.95.
     pub level: f64,
+    /// The estimate if every word that most readers cannot read were wrong, and if every one were right.
+    pub unreadable_bound: (f64, f64),
     /// What the interval rests on, in words.
     pub evidence: String,
     /// What must hold for the interval to hold.

@@ -113,6 +113,30 @@ fn a_word_that_people_mend_reads_as_most_of_them_typed_it() {
 }
 
 #[test]
+fn a_box_in_which_nothing_is_printed_is_emptied() {
+    let mut live = collection();
+    for worker in 0..4 {
+        live.apply(id(worker), &answer(&live, 3, worker, 5, Label::NotOneWord, None), now());
+    }
+    live.refit();
+    let verdict = live.verdict(3);
+    assert_eq!(verdict.state, WordState::NotOneWord);
+    assert_eq!(verdict.correction().map(|(text, _)| text), Some(""));
+}
+
+/// Half of the people refuse a box with several words, the others type them.
+#[test]
+fn several_words_in_a_box_are_read_as_those_who_typed_them() {
+    let mut live = collection();
+    for worker in 0..6 {
+        let (label, text) = if worker % 2 == 0 { (Label::NotOneWord, None) } else { (Label::Wrong, Some("Li ch")) };
+        live.apply(id(worker), &answer(&live, 3, worker, 5, label, text), now());
+    }
+    live.refit();
+    assert_eq!(live.verdict(3).correction().map(|(text, _)| text), Some("Li ch"));
+}
+
+#[test]
 fn an_answer_to_a_reading_that_is_not_there_changes_nothing() {
     let mut live = collection();
     let mut stray = answer(&live, 0, 1, 5, Label::Right, None);

@@ -2,7 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{HardWord, Report, text::percent};
+use super::{
+    HardWord, Report,
+    text::{percent, said},
+};
 
 /// Colours and type as on the other pages; light and dark from the system.
 const STYLE: &str = include_str!("report.css");
@@ -43,6 +46,10 @@ fn accuracy(report: &Report) -> Markup {
                         " (" (format!("{:.0}", 100.0 * accuracy.level)) " % interval, n = " (report.words) " words, " (accuracy.answers) " answers)." }
                     (scale(report))
                     p { "The interval rests on " (accuracy.evidence) "." }
+                    @let (low, high) = accuracy.unreadable_bound;
+                    @if high - low >= 0.0005 {
+                        p { "With all unreadable words wrong it is " (percent(low)) ", with all of them right " (percent(high)) "." }
+                    }
                     @if !accuracy.assumptions.is_empty() {
                         p { "It assumes:" }
                         ul { @for assumption in &accuracy.assumptions { li { (assumption) } } }
@@ -111,7 +118,7 @@ fn hardest(words: &[HardWord]) -> Markup {
                         @if let Some(picture) = &word.picture { img src=(picture) alt={ "the print that was read as " (word.text) }; }
                         figcaption {
                             span.word { (word.text) }
-                            @if let Some(typed) = &word.typed { " " span.typed { (typed) } }
+                            @if word.typed.is_some() { " " span.typed { (said(word.typed.as_deref())) } }
                             @if let Some(truth) = &word.truth { span.soft { "printed: " (truth) } }
                             span.soft { (percent(word.right)) " sure of the engine · " (word.answers) " answers · " (word.page) }
                         }
@@ -144,7 +151,8 @@ fn workers(report: &Report) -> Markup {
                         th.n { "informedness" } th { "set apart" } @if !report.kinds.is_empty() { th { "simulated as" } } } }
                     tbody { @for worker in &report.workers {
                         tr { td.id { (worker.worker_id.get(..8).unwrap_or(&worker.worker_id)) } td.n { (worker.answers) } td.n { (percent(worker.sensitivity)) }
-                            td.n { (percent(worker.specificity)) } td.n { (format!("{:.2}", worker.informedness)) }
+                            td.n { (percent(worker.specificity)) }
+                            td.n { (format!("{:.2} ({:.2} to {:.2})", worker.informedness, worker.informedness_interval.0, worker.informedness_interval.1)) }
                             td { (worker.set_apart.as_deref().unwrap_or("")) }
                             @if !report.kinds.is_empty() { td { (worker.kind.as_deref().unwrap_or("a person")) } } }
                     } }

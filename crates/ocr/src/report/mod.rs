@@ -82,9 +82,11 @@ pub struct Known {
 /// A word that stayed unsure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HardWord {
+    /// The place.
+    pub task_id: String,
     /// The engine's text.
     pub text: String,
-    /// The likeliest other text.
+    /// The likeliest other text; empty where nothing is printed.
     pub typed: Option<String>,
     /// The posterior that the engine is right.
     pub right: f64,
@@ -111,6 +113,8 @@ pub struct WorkerLine {
     pub specificity: f64,
     /// Sensitivity + specificity − 1: 0 for one who does not look, 1 for one who never errs.
     pub informedness: f64,
+    /// Its 95 % interval.
+    pub informedness_interval: (f64, f64),
     /// Why the worker's answers carry no weight, if so.
     pub set_apart: Option<String>,
     /// What the simulation knows of the worker.
@@ -150,10 +154,9 @@ pub struct Books {
 }
 
 impl Report {
-    /// What the live state knows.
-    ///
+    /// What the live state knows. A word whose page's image cannot be read has no picture.
     /// # Errors
-    /// `Unavailable` when a page's image cannot be read.
+    /// None at present.
     pub fn of(live: &LiveCollection) -> Result<Self> {
         let verdicts: Vec<WordVerdict> = (0..live.words().len() as u32).map(|word| live.verdict(word)).collect();
         let mut states = BTreeMap::new();
@@ -181,7 +184,7 @@ impl Report {
             words_mended: verdicts.iter().filter(|verdict| verdict.correction().is_some()).count(),
             right_after_expected: verdicts.iter().map(best).sum::<f64>() / words.max(1) as f64,
             known: None,
-            hardest: hard_words(live, &verdicts)?,
+            hardest: hard_words(live, &verdicts),
             workers,
             workers_more,
             kinds: Vec::new(),
@@ -204,6 +207,9 @@ impl Report {
             known.right_after += usize::from(convention.apply(after) == printed);
         }
         self.known = Some(known);
+        for word in &mut self.hardest {
+            word.truth = truth(&word.task_id);
+        }
     }
 
     /// Adds what a simulation knows of its workers: `kind` gives a worker's kind.
@@ -236,6 +242,7 @@ fn state_name(state: WordState) -> &'static str {
         WordState::Wrong => "wrong",
         WordState::Doubt => "doubt",
         WordState::Unreadable => "unreadable",
+        WordState::NotOneWord => "not one word",
     }
 }
 
@@ -259,6 +266,7 @@ fn worker_lines(live: &LiveCollection) -> Vec<WorkerLine> {
             sensitivity: quality.sensitivity,
             specificity: quality.specificity,
             informedness: quality.informedness,
+            informedness_interval: quality.informedness_interval,
             set_apart: quality.set_apart.map(|reason| reason_in_words(reason).to_owned()),
             kind: None,
         }
@@ -268,29 +276,28 @@ fn worker_lines(live: &LiveCollection) -> Vec<WorkerLine> {
     lines
 }
 
-fn hard_words(live: &LiveCollection, verdicts: &[WordVerdict]) -> Result<Vec<HardWord>> {
+fn hard_words(live: &LiveCollection, verdicts: &[WordVerdict]) -> Vec<HardWord> {
     let mut words = hardest(verdicts);
     words.truncate(HARD_WORDS_MAX);
-    let mut images: BTreeMap<usize, PageImage> = BTreeMap::new();
-    let mut hard = Vec::new();
-    for word in words {
+    let mut images: BTreeMap<usize, Option<PageImage>> = BTreeMap::new();
+    let hard_word = |word: u32| {
         let entry = &live.words()[word as usize];
         let page = &live.pages()[entry.page];
         let verdict = &verdicts[word as usize];
-        let image = match images.entry(entry.page) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(empty) => empty.insert(PageImage::open(&page.image)?),
-        };
-        let picture = image.word_crop(&entry.rect, PICTURE_SCALE)?;
-        hard.push(HardWord {
+        let open =
+            || PageImage::open(&page.image).inspect_err(|error| tracing::warn!(page = page.title, %error, "no pictures of this page"));
+        let image = images.entry(entry.page).or_insert_with(|| open().ok());
+        let picture = image.as_ref().and_then(|image| image.word_crop(&entry.rect, PICTURE_SCALE).ok());
+        HardWord {
+            task_id: entry.task.to_string(),
             text: entry.text.clone(),
             typed: verdict.typed.as_ref().map(|(text, _)| text.clone()),
             right: verdict.verdict.right,
             answers: verdict.answers,
             page: page.title.clone(),
-            picture: Some(picture.data_uri()),
+            picture: picture.map(|picture| picture.data_uri()),
             truth: None,
-        });
-    }
-    Ok(hard)
+        }
+    };
+    words.into_iter().map(hard_word).collect()
 }

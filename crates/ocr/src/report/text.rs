@@ -30,6 +30,10 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
                 level(accuracy.level)
             )?;
             writeln!(out, "    The interval rests on {}.", accuracy.evidence)?;
+            let (low, high) = accuracy.unreadable_bound;
+            if high - low >= 0.0005 {
+                writeln!(out, "    With all unreadable words wrong it is {}, with all of them right {}.", percent(low), percent(high))?;
+            }
             for assumption in &accuracy.assumptions {
                 writeln!(out, "      it assumes: {assumption}")?;
             }
@@ -57,16 +61,12 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     writeln!(out, "\n  Which words stayed hard?")?;
     for word in report.hardest.iter().take(8) {
-        let typed = word.typed.as_deref().unwrap_or("–");
-        writeln!(
-            out,
-            "    {:<20} typed {:<20} {:>7} sure of the engine, {} answers, {}",
-            word.text,
-            typed,
-            percent(word.right),
-            word.answers,
-            word.page
-        )?;
+        let (typed, sure) = (said(word.typed.as_deref()), percent(word.right));
+        write!(out, "    {:<20} typed {typed:<20} {sure:>7} sure of the engine, {} answers, {}", word.text, word.answers, word.page)?;
+        match &word.truth {
+            Some(truth) => writeln!(out, ", printed {truth}")?,
+            None => writeln!(out)?,
+        }
     }
     write_workers(out, report)?;
     if let Some(books) = &report.books {
@@ -81,6 +81,15 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(out, "    {what:<16} {place}")?;
     }
     Ok(())
+}
+
+/// A typed text in words.
+pub(super) fn said(typed: Option<&str>) -> &str {
+    match typed {
+        None => "–",
+        Some("") => "(nothing printed)",
+        Some(text) => text,
+    }
 }
 
 fn write_workers(out: &mut String, report: &Report) -> std::fmt::Result {

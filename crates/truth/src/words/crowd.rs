@@ -1,26 +1,21 @@
-//! What is learned of the crowd as a whole: the prior of a worker's rows, hard words, and what the engine's confidence means.
+//! What is learned of the crowd as a whole: the prior of a worker's rows, and hard words.
 //!
-//! - Rows: a Dirichlet prior A_cl shared by all workers, fitted to their expected counts with Minka's fixed point (*Estimating a Dirichlet
-//!   distribution*, 2000, eq. 55), so that a newcomer is taken for the crowd's average and a diverse crowd lets each worker speak for
-//!   themself. Ten imagined workers stand beside the real ones; they keep the fit safe while there are few answers.
-//! - Confidence: logistic regression of being right on confidence and ln(1 − confidence) with the posteriors as targets (Raykar et al. 2010,
-//!   *Learning from crowds*, eq. 5), slopes held towards 0. It starts flat.
+//! A Dirichlet prior A_cl shared by all workers, fitted to their expected counts with Minka's fixed point (*Estimating a Dirichlet
+//! distribution*, 2000, eq. 55), so that a newcomer is taken for the crowd's average and a diverse crowd lets each worker speak for
+//! themself. Ten imagined workers stand beside the real ones; they keep the fit safe while there are few answers.
 
 use super::{Config, Task, Worker};
-use crate::numeric::{digamma, exact_sum, logistic, solve3};
+use crate::numeric::{digamma, exact_sum};
 
 /// Expected answers of the imagined workers, (right words, wrong words) × label, and how many workers are like that.
 const IMAGINED: [([[f64; 4]; 2], f64); 3] = [
-    ([[18.8, 0.8, 0.3, 0.1], [1.6, 8.0, 0.3, 0.1]], 8.0),     // careful
+    ([[18.8, 0.8, 0.3, 0.1], [1.6, 7.5, 0.3, 0.6]], 8.0),     // careful
     ([[19.8, 0.1, 0.05, 0.05], [9.7, 0.2, 0.05, 0.05]], 1.0), // always yes
     ([[12.0, 7.0, 0.5, 0.5], [6.0, 3.5, 0.3, 0.2]], 1.0),     // at random
 ];
 
 /// Imagined answers to hard words, (right, wrong) × label: three in four right of right words, three in five of wrong ones.
-const HARD: [[f64; 4]; 2] = [[14.5, 4.5, 0.7, 0.3], [7.4, 11.6, 0.7, 0.3]];
-
-/// Precision of the prior of the slopes (their mean is 0).
-const SLOPE_PRECISION: f64 = 1.0;
+const HARD: [[f64; 4]; 2] = [[14.5, 4.5, 0.7, 0.3], [7.4, 11.0, 0.7, 0.9]];
 
 /// Imagined answers that the crowd's average is worth at most, for right and for wrong words.
 const STRENGTH_MAX: [f64; 2] = [30.0, 10.0];
@@ -34,36 +29,19 @@ pub(crate) struct Crowd {
     pub hard_rows: [[f64; 4]; 2],
     /// Share of hard ones among right and among wrong words.
     pub hard_share: [f64; 2],
-    /// Coefficients of `features`.
-    pub slopes: [f64; 3],
-}
-
-/// 1, confidence and ln(1 − confidence), the latter two centred and scaled; without a confidence only the 1.
-pub(crate) fn features(confidence: Option<f64>) -> [f64; 3] {
-    match confidence {
-        None => [1.0, 0.0, 0.0],
-        Some(c) => [1.0, (c - 0.85) * 4.0, ((1.0 - c).max(0.005).ln() + 2.5) / 1.2],
-    }
 }
 
 impl Crowd {
     pub fn new(config: &Config) -> Self {
         let mut crowd = Self {
-            rows: [[8.5, 0.5, 0.1, 0.05], [1.2, 4.0, 0.1, 0.05]],
+            rows: [[8.5, 0.5, 0.1, 0.05], [1.2, 3.8, 0.1, 0.2]],
             hard_rows: HARD,
             hard_share: config.hard_prior.map(|(hard, easy)| hard / (hard + easy)),
-            slopes: [(config.base_right / (1.0 - config.base_right)).ln(), 0.0, 0.0],
         };
         for _ in 0..200 {
             crowd.fit_rows(&[]);
         }
         crowd
-    }
-
-    /// Probability of being right before any answer, kept off 0 and 1: the engine alone never settles a word.
-    pub fn prior_right(&self, confidence: Option<f64>) -> f64 {
-        let x = features(confidence);
-        logistic(self.slopes.iter().zip(x).map(|(slope, x)| slope * x).sum()).clamp(0.03, 0.98)
     }
 
     /// Prior of right easy, right hard, wrong easy, wrong hard.
@@ -77,7 +55,6 @@ impl Crowd {
             self.fit_rows(workers);
         }
         self.fit_hard(config, tasks, workers);
-        self.fit_slopes(config, tasks);
     }
 
     /// One step of Minka's fixed point for each row.
@@ -127,53 +104,6 @@ impl Crowd {
         for class in 0..2 {
             let (hard, easy) = config.hard_prior[class];
             self.hard_share[class] = (sums[2 * class + 1] + hard) / (sums[2 * class] + sums[2 * class + 1] + hard + easy);
-        }
-    }
-
-    /// Newton steps with halving: full steps diverge on confidences near 1.
-    fn fit_slopes(&mut self, config: &Config, tasks: &[Task]) {
-        let learn = tasks.iter().filter(|task| !task.answers.is_empty() && task.gold.is_none());
-        let rows: Vec<([f64; 3], f64)> = learn.map(|task| (features(task.confidence), task.states[0] + task.states[1])).collect();
-        let loss = |slopes: &[f64; 3]| -> f64 {
-            let one = |(x, target): &([f64; 3], f64), weight: f64| {
-                let score: f64 = slopes.iter().zip(x).map(|(slope, x)| slope * x).sum();
-                weight * ((1.0 + (-score.abs()).exp()).ln() + score.max(0.0) - target * score)
-            };
-            let base = one(&([1.0, 0.0, 0.0], config.base_right), config.base_strength);
-            let held = 0.5 * SLOPE_PRECISION * (slopes[1] * slopes[1] + slopes[2] * slopes[2]);
-            base + held + rows.iter().map(|row| one(row, 1.0)).sum::<f64>()
-        };
-        for _ in 0..8 {
-            let mut gradient = [0.0, SLOPE_PRECISION * self.slopes[1], SLOPE_PRECISION * self.slopes[2]];
-            let mut hessian = [[1e-9, 0.0, 0.0], [0.0, SLOPE_PRECISION, 0.0], [0.0, 0.0, SLOPE_PRECISION]];
-            let base = ([1.0, 0.0, 0.0], config.base_right);
-            for ((x, target), weight) in rows.iter().map(|row| (row, 1.0)).chain([(&base, config.base_strength)]) {
-                let p = logistic(self.slopes.iter().zip(x).map(|(slope, x)| slope * x).sum());
-                for i in 0..3 {
-                    gradient[i] += weight * (p - target) * x[i];
-                    for j in 0..3 {
-                        hessian[i][j] += weight * p * (1.0 - p) * x[i] * x[j];
-                    }
-                }
-            }
-            let step = solve3(hessian, gradient);
-            let before = loss(&self.slopes);
-            let mut size = 1.0;
-            let mut next = self.slopes;
-            while size > 1e-3 {
-                next = [0, 1, 2].map(|i| self.slopes[i] - size * step[i]);
-                if loss(&next) <= before {
-                    break;
-                }
-                size *= 0.5;
-            }
-            if size <= 1e-3 {
-                break;
-            }
-            self.slopes = next;
-            if step.iter().all(|step| step.abs() < 1e-7) {
-                break;
-            }
         }
     }
 }

@@ -4,9 +4,11 @@
 //! reports refit once. An answer moves its word and its workers at once; the crowd's own figures move at a refit, which starts from the
 //! answers alone, so that live and batch agree at rest.
 //!
-//! The model, with its equations, stands in `model.rs`; what is learned of the crowd as a whole in `crowd.rs`.
+//! The model, with its equations, stands in `model.rs`; what is learned of the crowd as a whole in `crowd.rs`, and of the engine in
+//! `engine.rs`.
 
 mod crowd;
+mod engine;
 mod model;
 mod refit;
 #[cfg(test)]
@@ -17,10 +19,16 @@ use crate::{
     workers::{self, Counts, Reason, WorkerQuality},
 };
 pub(crate) use crowd::Crowd;
+pub(crate) use engine::Engine;
 pub use refit::Refit;
 
 /// Texts, workers and tasks that one state holds at most; ids are dense.
 const ID_MAX: u32 = 1 << 28;
+
+/// In the number of a typed text: it has several words.
+pub const SEVERAL: u32 = 1 << 31;
+/// The text of a box in which nothing is printed.
+pub const NOTHING: u32 = u32::MAX;
 
 /// Priors and limits.
 #[derive(Clone, Debug)]
@@ -29,10 +37,8 @@ pub struct Config {
     pub base_right: f64,
     /// See `base_right`.
     pub base_strength: f64,
-    /// How often a typed text differs from the print although the worker read it rightly, 0 to 1.
-    pub typing_error: f64,
-    /// The same for a word that is hard to read.
-    pub typing_error_hard: f64,
+    /// How often a typed text differs from the print although the worker read it rightly, 0 to 1: of an easy word, of a hard one.
+    pub typing_error: [f64; 2],
     /// The chance that a second mistaken text is the same as the first: misreadings are alike.
     pub same_mistake: f64,
     /// Imagined answers about hard words, (right words hard, not hard), then the same for wrong words.
@@ -50,8 +56,7 @@ impl Default for Config {
         Self {
             base_right: 0.85,
             base_strength: 4.0,
-            typing_error: 0.08,
-            typing_error_hard: 0.25,
+            typing_error: [0.08, 0.25],
             same_mistake: 0.3,
             hard_prior: [(3.0, 22.0), (6.0, 14.0)],
             apart_level: 0.95,
@@ -85,13 +90,27 @@ impl Label {
 pub struct Answer {
     /// What the worker says.
     pub label: Label,
-    /// The text typed with [`Label::Wrong`], as a number that stands for it under the collection's convention. Ignored with other labels.
-    pub text: Option<u32>,
+    /// The text typed with [`Label::Wrong`]. Ignored with other labels.
+    pub text: Option<Text>,
+}
+
+/// A typed text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text {
+    /// Stands for the text under the collection's convention, with [`SEVERAL`] set if it has several words.
+    pub number: u32,
+    /// Stands for what it changes of the text that was shown, such as f to s, wherever that is; 0 for more than one change.
+    pub change: u32,
 }
 
 impl Answer {
-    pub(crate) fn typed(&self) -> Option<u32> {
-        if self.label == Label::Wrong { self.text } else { None }
+    /// The text that the answer puts in place of the reading: [`NOTHING`] for *not one word*.
+    pub(crate) fn typed(&self) -> Option<Text> {
+        match self.label {
+            Label::Wrong => self.text,
+            Label::NotOneWord => Some(Text { number: NOTHING, change: 0 }),
+            Label::Right | Label::Unreadable => None,
+        }
     }
 }
 
@@ -107,7 +126,8 @@ pub struct Gold {
 pub struct Verdict {
     /// Posterior probability that the reading equals the print, 0 to 1.
     pub right: f64,
-    /// The likeliest typed text and the posterior probability that it equals the print.
+    /// The likeliest text other than the one shown, and the posterior probability that it equals the print. It was typed, or is
+    /// [`NOTHING`].
     pub text: Option<(u32, f64)>,
     /// Share of the workers' weight that says *unreadable*, shrunk towards 0 while there are few answers.
     pub unreadable: f64,
@@ -132,11 +152,19 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub confidence: Option<f64>,
+    pub signs: Vec<u32>,
     pub gold: Option<bool>,
     pub answers: Vec<(u32, Answer)>,
     pub prior_right: f64,
     pub states: [f64; 4],
     pub text: Option<(u32, f64)>,
+}
+
+impl Task {
+    /// The posterior that a typed text is printed; next to nothing for all but the likeliest.
+    pub fn posterior_of(&self, text: u32) -> f64 {
+        self.text.filter(|(best, _)| *best == text).map_or(0.0, |(_, posterior)| posterior)
+    }
 }
 
 /// One worker: counts of (right easy, wrong easy) × label in expectation, without trace of order.
@@ -154,25 +182,28 @@ pub struct Inference {
     pub(crate) tasks: Vec<Task>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) crowd: Crowd,
+    pub(crate) engine: Engine,
 }
 
 impl Inference {
     /// With no words and no answers.
     pub fn new(config: Config) -> Self {
-        let crowd = Crowd::new(&config);
-        Self { config, tasks: Vec::new(), workers: Vec::new(), crowd }
+        let (crowd, engine) = (Crowd::new(&config), Engine::new(&config));
+        Self { config, tasks: Vec::new(), workers: Vec::new(), crowd, engine }
     }
 
     /// Adds a word; gives its number, which counts from 0.
     ///
     /// `confidence` is the engine's own, 0 to 1, uncalibrated: how it bears on being right is learned from the crowd at each refit, and
-    /// until then it means nothing.
-    pub fn add_task(&mut self, confidence: Option<f64>) -> u32 {
+    /// until then it means nothing. `signs` are numbers of whatever may make the engine err here, such as the letters of its text, each
+    /// once; what they mean is learned likewise.
+    pub fn add_task(&mut self, confidence: Option<f64>, signs: &[u32]) -> u32 {
         let number = self.tasks.len() as u32;
         assert!(number < ID_MAX, "a state holds at most 2^28 words");
         let confidence = confidence.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0));
-        let mut task = Task { confidence, gold: None, answers: Vec::new(), prior_right: 0.0, states: [0.0; 4], text: None };
-        task.prior_right = self.crowd.prior_right(confidence);
+        let signs = signs.to_vec();
+        let mut task = Task { confidence, signs, gold: None, answers: Vec::new(), prior_right: 0.0, states: [0.0; 4], text: None };
+        task.prior_right = self.engine.prior_right(confidence, &task.signs);
         self.tasks.push(task);
         self.update(number as usize, |_| ());
         number
@@ -249,7 +280,7 @@ impl Inference {
     pub(crate) fn score_without_truth(&mut self, task: u32) -> f64 {
         self.book(task as usize, Fixed::take, -1);
         let entry = Task { gold: None, ..self.tasks[task as usize].clone() };
-        let (states, _) = self.judge(&entry, &[]);
+        let (states, _) = self.judge(&entry);
         self.book(task as usize, Fixed::add, 1);
         states[0] + states[1]
     }
@@ -294,7 +325,7 @@ impl Inference {
     pub(crate) fn update(&mut self, task: usize, change: impl FnOnce(&mut Vec<(u32, Answer)>)) -> f64 {
         self.book(task, Fixed::take, -1);
         change(&mut self.tasks[task].answers);
-        let (states, text) = self.judge(&self.tasks[task], &[]);
+        let (states, text) = self.judge(&self.tasks[task]);
         let entry = &mut self.tasks[task];
         let moved = (states[0] + states[1] - entry.states[0] - entry.states[1]).abs();
         (entry.states, entry.text) = (states, text);

@@ -11,23 +11,34 @@
 //! - F, the noisy channel of typed texts: when h is printed, a worker types h with probability 1 − τ_w, else a mistaken text. A mistaken
 //!   text that is there already comes again with probability ρ, since misreadings are alike. Prior of each text and cost of each new
 //!   mistake are the same 1/V, so V cancels. So one typing is worth the typing accuracy, two that agree much more, and one by a worker of
-//!   little strength next to nothing.
+//!   little strength next to nothing. *Not one word* speaks for a box with nothing in it, and half as much for one with several words,
+//!   which some type and some refuse.
 
-use super::{Inference, Task};
+use super::{Inference, NOTHING, SEVERAL, Task, Text};
 use crate::numeric::{Fixed, log_sum_exp};
+
+/// What can be printed where a reading is wrong: nothing, one word, several. For each its share, and how much oftener than on average
+/// people say *not one word* of it.
+const KINDS: [(f64, f64); 3] = [(0.1, 6.0), (0.8, 0.1), (0.1, 4.0)];
 
 /// A typed text and who typed it, as (worker) numbers.
 struct Typed {
-    text: u32,
+    text: Text,
     workers: Vec<u32>,
 }
 
+impl Typed {
+    fn is_nothing(&self) -> bool {
+        self.text.number == NOTHING
+    }
+}
+
 impl Inference {
-    /// The posterior of the states, and the best typed text with its posterior, from the answers of all but `without`.
+    /// The posterior of the states, and the best typed text with its posterior.
     ///
     /// The word's own share must not be in its workers' counts.
-    pub(crate) fn judge(&self, task: &Task, without: &[u32]) -> ([f64; 4], Option<(u32, f64)>) {
-        let heard = |worker: u32| self.workers[worker as usize].apart.is_none() && !without.contains(&worker);
+    pub(crate) fn judge(&self, task: &Task) -> ([f64; 4], Option<(u32, f64)>) {
+        let heard = |worker: u32| self.workers[worker as usize].apart.is_none();
         let mut sums = self.crowd.state_prior(task.prior_right).map(|share| Fixed::of(share.ln()));
         for (worker, answer) in task.answers.iter().filter(|(worker, _)| heard(*worker)) {
             let counts = self.counts(&self.workers[*worker as usize]);
@@ -38,7 +49,7 @@ impl Inference {
             }
         }
         let typed = self.typed(task, heard);
-        let texts = self.weigh_texts(&typed);
+        let texts = self.weigh_texts(task, &typed);
         let mut logs = sums.map(Fixed::get);
         for (state, log) in logs.iter_mut().enumerate() {
             *log += match (task.gold, state < 2) {
@@ -53,7 +64,7 @@ impl Inference {
             let share = |state: usize| states[2 + state] * (texts.printed[state][at] - log_sum_exp(&texts.printed[state])).exp();
             share(0) + share(1)
         };
-        let candidates = typed.iter().enumerate().map(|(at, typed)| (typed.text, posterior(at)));
+        let candidates = typed.iter().enumerate().map(|(at, typed)| (typed.text.number, posterior(at)));
         // Of equal ones the first number stands: the order of the answers must not matter.
         let best =
             candidates.fold(None, |best: Option<(u32, f64)>, next| if best.is_none_or(|best| next.1 > best.1) { Some(next) } else { best });
@@ -64,7 +75,7 @@ impl Inference {
         let mut typed: Vec<Typed> = Vec::new();
         for (worker, answer) in task.answers.iter().filter(|(worker, _)| heard(*worker)) {
             let Some(text) = answer.typed() else { continue };
-            match typed.iter_mut().find(|typed| typed.text == text) {
+            match typed.iter_mut().find(|typed| typed.text.number == text.number) {
                 Some(typed) => typed.workers.push(*worker),
                 None => typed.push(Typed { text, workers: vec![*worker] }),
             }
@@ -73,11 +84,20 @@ impl Inference {
         typed
     }
 
-    fn weigh_texts(&self, typed: &[Typed]) -> TextWeights {
+    fn weigh_texts(&self, task: &Task, typed: &[Typed]) -> TextWeights {
         let again = self.config.same_mistake.ln();
-        let repeats: Vec<f64> = typed.iter().map(|typed| (typed.workers.len() - 1) as f64 * again).collect();
+        let repeats: Vec<f64> =
+            typed.iter().map(|typed| if typed.is_nothing() { 0.0 } else { (typed.workers.len() - 1) as f64 * again }).collect();
         let mistaken: f64 = repeats.iter().sum();
-        let printed = [self.config.typing_error, self.config.typing_error_hard].map(|error| {
+        // What *not one word* says of each kind of print, given that it was said of a wrong reading.
+        let said = |share: f64| {
+            let one = |worker: &u32| Fixed::of((1.0 + self.strength(*worker) * (share - 1.0)).ln());
+            let mut sum = Fixed::default();
+            typed.iter().find(|typed| typed.is_nothing()).iter().flat_map(|typed| &typed.workers).for_each(|worker| sum.add(one(worker)));
+            sum.get()
+        };
+        let kinds = KINDS.map(|(share, said_of_it)| share.ln() + said(said_of_it));
+        let printed = self.config.typing_error.map(|error| {
             let logs = |typed: &Typed, right: bool| {
                 let one = |worker: &u32| {
                     let accuracy = (1.0 - error) * self.strength(*worker);
@@ -87,11 +107,19 @@ impl Inference {
                 typed.workers.iter().for_each(|worker| sum.add(one(worker)));
                 sum.get()
             };
-            let wrong: Vec<f64> = typed.iter().map(|typed| logs(typed, false)).collect();
+            let wrong: Vec<f64> = typed.iter().map(|typed| if typed.is_nothing() { 0.0 } else { logs(typed, false) }).collect();
             let all_wrong = wrong.iter().sum::<f64>() + mistaken;
-            let mut printed: Vec<f64> =
-                typed.iter().enumerate().map(|(at, typed)| all_wrong - wrong[at] - repeats[at] + logs(typed, true)).collect();
-            printed.push(all_wrong); // a text that nobody typed
+            let of = |(at, typed): (usize, &Typed)| {
+                if typed.is_nothing() {
+                    return all_wrong + kinds[0];
+                }
+                let kind = kinds[if typed.text.number & SEVERAL == 0 { 1 } else { 2 }] + self.engine.favour(typed.text, task);
+                all_wrong - wrong[at] - repeats[at] + logs(typed, true) + kind
+            };
+            let mut printed: Vec<f64> = typed.iter().enumerate().map(of).collect();
+            // A text that nobody typed. Where nobody says *not one word*, that nothing is printed is one of its cases.
+            let unseen = if typed.iter().any(Typed::is_nothing) { &kinds[1..] } else { &kinds[..] };
+            printed.push(all_wrong + log_sum_exp(unseen));
             printed
         });
         TextWeights { mistaken, printed }

@@ -1,6 +1,6 @@
 //! The full pass: from the answers alone to verdicts, workers and crowd, the same bits for the same set of answers.
 
-use super::{Crowd, Inference, Worker};
+use super::{Crowd, Engine, Inference, Worker};
 use crate::{numeric::Fixed, workers};
 
 /// How a full pass went.
@@ -46,6 +46,7 @@ impl Inference {
 
     fn restart(&mut self) {
         self.crowd = Crowd::new(&self.config);
+        self.engine = Engine::new(&self.config);
         self.workers.iter_mut().for_each(|worker| *worker = Worker::default());
         let base = self.config.base_right;
         for task in &mut self.tasks {
@@ -55,7 +56,7 @@ impl Inference {
                 Some(right) => f64::from(u8::from(right)),
                 None => (yes + 0.5 * base) / (yes + no + 0.5),
             };
-            task.prior_right = self.crowd.prior_right(None);
+            task.prior_right = self.engine.prior_right(None, &[]);
             task.states = self.crowd.state_prior(right);
             task.text = None;
         }
@@ -70,7 +71,8 @@ impl Inference {
         while rounds < self.config.rounds_max && (moved > TOLERANCE || rounds < 2 * CROWD_ROUNDS) {
             if rounds.is_multiple_of(CROWD_ROUNDS) {
                 self.crowd.fit(&self.config, &self.tasks, &self.workers);
-                self.follow_crowd();
+                self.engine.fit(&self.config, &self.tasks, |worker| self.workers[worker as usize].apart.is_none());
+                self.follow_engine();
             }
             rounds += 1;
             moved = 0.0;
@@ -88,9 +90,9 @@ impl Inference {
         (rounds, moved)
     }
 
-    fn follow_crowd(&mut self) {
+    fn follow_engine(&mut self) {
         for task in &mut self.tasks {
-            task.prior_right = self.crowd.prior_right(task.confidence);
+            task.prior_right = self.engine.prior_right(task.confidence, &task.signs);
         }
     }
 }

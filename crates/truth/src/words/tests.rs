@@ -6,13 +6,13 @@ use crate::stopping::{Decision, StopConfig, retire};
 const YES: Answer = Answer { label: Label::Right, text: None };
 
 fn typed(text: u32) -> Answer {
-    Answer { label: Label::Wrong, text: Some(text) }
+    Answer { label: Label::Wrong, text: Some(Text { number: text, change: 0 }) }
 }
 
 fn with_tasks(tasks: usize) -> Inference {
     let mut inference = Inference::new(Config::default());
     for _ in 0..tasks {
-        inference.add_task(None);
+        inference.add_task(None, &[]);
     }
     inference
 }
@@ -113,6 +113,46 @@ fn workers_who_type_the_same_nonsense_are_set_apart() {
     assert!(inference.verdict(0).right > 0.95);
 }
 
+/// A reader who sees an error that others overlook stands against them again and again, and is no copier for it. Seen to fail when a shared
+/// text is judged without those who typed it.
+#[test]
+fn readers_who_see_what_others_overlook_are_not_set_apart() {
+    let mut inference = with_tasks(120);
+    for task in 0..120 {
+        for worker in 0..7 {
+            let sees = worker < 4 && task % 4 == 0;
+            inference.set_answer(task, worker, if sees { typed(task) } else { YES });
+        }
+    }
+    inference.refit();
+    assert!((0..4).all(|worker| inference.worker(worker).set_apart.is_none()));
+    assert!((4..7).all(|worker| inference.worker(worker).set_apart == Some(Reason::Uninformative)), "those who never see anything");
+}
+
+/// The engine takes s for f: once many people have said so, one who says it of another word is believed more than one who says what
+/// nobody ever found.
+#[test]
+fn a_change_that_proved_right_elsewhere_is_believed_sooner() {
+    let sure_of = |change: u32| {
+        let mut inference = Inference::new(Config::default());
+        for task in 0..60 {
+            inference.add_task(None, &[if task < 30 || task == 59 { 6 } else { 1 }]);
+            for worker in 0..5 {
+                let answer = Answer { label: Label::Wrong, text: Some(Text { number: task, change: 66 }) };
+                if task < 59 {
+                    inference.set_answer(task, worker, if task < 30 { answer } else { YES });
+                }
+            }
+        }
+        let answer = |number| Answer { label: Label::Wrong, text: Some(Text { number, change }) };
+        inference.set_answer(59, 0, answer(59));
+        inference.set_answer(59, 1, YES);
+        inference.refit();
+        inference.verdict(59).text.expect("a text was typed").1
+    };
+    assert!(sure_of(66) > sure_of(7) + 0.02, "{} {}", sure_of(66), sure_of(7));
+}
+
 /// Promise: one inference state.
 #[test]
 fn any_order_and_any_numbering_of_workers_gives_the_same_bits() {
@@ -126,7 +166,7 @@ fn any_order_and_any_numbering_of_workers_gives_the_same_bits() {
     let run = |answers: &[(u32, u32, Answer)], refit_between: bool, rename: &dyn Fn(u32) -> u32| {
         let mut inference = Inference::new(Config::default());
         for task in 0..60 {
-            inference.add_task(Some(0.5 + f64::from(task) / 121.0));
+            inference.add_task(Some(0.5 + f64::from(task) / 121.0), &[task % 7 + 1, 9 + task % 3]);
         }
         for (index, (task, worker, answer)) in answers.iter().enumerate() {
             inference.set_answer(*task, rename(*worker), *answer);

@@ -16,7 +16,7 @@ fn of(page: &Page, experts: &[ExpertLabel], gold: &[RandomGold]) -> Accuracy {
 fn nothing_read_tells_nothing() {
     let mut inference = Inference::new(truth::words::Config::default());
     assert_eq!(accuracy(&inference, &Given::default(), &Config::default()), None);
-    inference.add_task(None);
+    inference.add_task(None, &[]);
     assert_eq!(accuracy_quick(&inference, &Given::default(), &Config::default()), None);
 }
 

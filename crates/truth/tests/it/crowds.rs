@@ -4,7 +4,7 @@
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use truth::{
     stopping::{Decision, StopConfig, retire, uncertainty},
-    words::{Answer, Config, Inference, Label},
+    words::{Answer, Config, Inference, Label, Text},
 };
 
 /// A page with its truth, read until every word retired.
@@ -46,7 +46,7 @@ pub fn read_page(words: usize, theta: f64, workers: usize, fooled: f64, seed: u6
         let fooled = rng.random::<f64>() < share;
         page.push(Word { right, pull: if hard { rng.random::<f64>() * 0.5 } else { 0.0 }, fooled });
         census.push(rng.random::<f64>() < 0.15);
-        inference.add_task(Some(confidence));
+        inference.add_task(Some(confidence), &[]);
     }
     let kinds: Vec<f64> = (0..workers).map(|_| rng.random::<f64>()).collect();
     let skill: Vec<f64> = (0..workers).map(|_| rng.random::<f64>()).collect();
@@ -84,7 +84,7 @@ pub fn read_page(words: usize, theta: f64, workers: usize, fooled: f64, seed: u6
 /// 63 % careful, 20 % careless, 7 % always yes, 5 % at random, 5 % colluding.
 fn answer(word: &Word, number: u32, (kind, skill, worker): (f64, f64, u32), rng: &mut SmallRng) -> Answer {
     let yes = Answer { label: Label::Right, text: None };
-    let wrong = |text: u32| Answer { label: Label::Wrong, text: Some(text) };
+    let wrong = |text: u32| Answer { label: Label::Wrong, text: Some(Text { number: text, change: 0 }) };
     let truth = number * 100;
     let (overlooks, rejects, mistypes) = match kind {
         k if k < 0.63 => (0.02 + 0.08 * skill, 0.01 + 0.03 * skill, 0.03),
