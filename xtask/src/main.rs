@@ -4,6 +4,7 @@
 
 mod bench;
 mod machine;
+mod pages;
 mod processes;
 mod sample;
 mod test;
@@ -18,7 +19,9 @@ const USAGE: &str = "cargo xtask COMMAND
                                --quick leaves out what needs more than a Rust toolchain, and says so
   tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
   sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
-  bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size";
+  bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size
+  bench pages [--seeds N] [--phones N]
+                               real pages, and pages drawn from another seed, all the way: the tables of docs/real-pages.md";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn run(args: &[String]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["sample", rest @ ..] => sample::run(rest),
         ["bench", "build"] => bench::build(),
+        ["bench", "pages", rest @ ..] => pages::run(rest),
         // Not for people: the guard that `test` starts beside itself.
         [processes::GUARD, token] => processes::guard(token),
         ["help" | "--help" | "-h"] => {
