@@ -122,3 +122,6 @@ fn column<T: Array + Clone + 'static>(batch: &RecordBatch, name: &'static str, k
     let column = cast(batch.column_by_name(name).ok_or_else(wrong)?, kind).map_err(|error| wrong().because(error))?;
     column.as_any().downcast_ref::<T>().cloned().ok_or_else(wrong)
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ impl Folder {
         let failed = |what: &'static str, error: std::io::Error| {
             Error::unavailable(format!("cannot {what} the data folder")).with("folder", path.display()).because(error)
         };
-        fs::create_dir_all(path).map_err(|error| failed("make", error))?;
+        make_folder(path).map_err(|error| failed("make", error))?;
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"));
         let mut lock = open.map_err(|error| failed("lock", error))?;
         match lock.try_lock() {
@@ -144,4 +144,19 @@ impl Folder {
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Makes a folder and those above it that are missing, and their names durable: what is acknowledged in it is lost with its name (Q1).
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let missing = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.is_dir()).count();
+    fs::create_dir_all(path)?;
+    // Also one that was there: whoever made it may have died before its name was durable.
+    for parent in path.canonicalize()?.ancestors().skip(1).take(missing.max(1)) {
+        match File::open(parent) {
+            // A folder that we may not read is somebody else's, and so is the care for it.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            opened => opened?.sync_all()?,
+        }
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use collector::{
     status,
 };
 use lake::Lake;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ocr::{
     answer::{Answer, AnswerValidator},
     collection::Collection,
@@ -44,6 +44,8 @@ const REFRESH_SHARE: u32 = 4;
 
 /// How often the threads look whether they are to end.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(20);
+/// How often the metrics are tidied up.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the end of the server waits for the last commit.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -204,6 +206,7 @@ impl Server {
         let web = Arc::new(Web::new(live.clone(), identity, places));
         let prometheus = PrometheusBuilder::new().build_recorder();
         let metrics_handle = prometheus.handle();
+        upkeep(metrics_handle.clone(), rest_shutdown.clone());
         // A second server in the same process (in tests) keeps the first one's recorder.
         let _ = metrics::set_global_recorder(prometheus);
         let app =
@@ -301,6 +304,16 @@ fn ingest_config(settings: &Settings) -> ingest::Config {
     let mut config = ingest::Config::default();
     config.caps.body_bytes_max = settings.doors.body_bytes_max;
     config
+}
+
+/// Drains the samples of histograms into their summaries every few seconds: otherwise they grow for as long as nobody asks for metrics.
+fn upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    tokio::spawn(shutdown.run_until_cancelled_owned(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
+            metrics.run_upkeep();
+        }
+    }));
 }
 
 /// Counts what the journal stores as it comes.

@@ -75,8 +75,8 @@ fn check_value(column: &Column, value: &Value) -> Result<(), Rejection> {
         (ColumnKind::String, Value::String(_)) | (ColumnKind::Boolean, Value::Bool(_)) | (ColumnKind::Json, _) => true,
         (ColumnKind::Number, Value::Number(_)) => true,
         (ColumnKind::Integer, value) => value.is_i64(),
-        (ColumnKind::Timestamp, Value::String(text)) => Timestamp::parse(text).is_ok(),
-        (ColumnKind::Timestamp, value) => value.is_i64(),
+        (ColumnKind::Timestamp, Value::String(text)) => Timestamp::parse(text).is_ok_and(Timestamp::is_sendable),
+        (ColumnKind::Timestamp, value) => value.as_i64().is_some_and(|micros| Timestamp::from_micros(micros).is_sendable()),
         _ => false,
     };
     if fits { Ok(()) } else { Err(mismatch(column, found(value))) }
@@ -88,7 +88,7 @@ fn mismatch(column: &Column, found: &str) -> Rejection {
         ColumnKind::Integer => "an integer of 64 bits",
         ColumnKind::Number => "a number",
         ColumnKind::Boolean => "true or false",
-        ColumnKind::Timestamp => "a time (RFC 3339 text, or integer microseconds since 1970 in UTC)",
+        ColumnKind::Timestamp => "a time of the years 1970 to 9999 (RFC 3339 text, or integer microseconds since 1970 in UTC)",
         ColumnKind::Json => "any JSON value",
     };
     Rejection::new(RejectionTag::SchemaMismatch, format!("expected {expected}; {found}")).at(pointer(column.name))

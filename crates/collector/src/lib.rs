@@ -12,6 +12,7 @@
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `columns` | whether a payload fits its topic's columns |
+//! | `handles` | open files: how many connections may take |
 //! | `limits` | caps, and reading a body under them |
 //! | `problem` | errors as problem details; kind → status |
 //! | `server` | connections: time-outs, bounds, shutdown |
@@ -37,6 +38,7 @@
 //! ```
 
 mod columns;
+mod handles;
 pub mod http;
 pub mod ingest;
 pub mod limits;

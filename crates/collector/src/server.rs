@@ -26,12 +26,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{telemetry, write_timeout::WriteTimeout};
+use crate::{handles, telemetry, write_timeout::WriteTimeout};
 
 /// Settings of the connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The most connections at a time; more wait in the kernel's backlog.
+    /// The most connections at a time; more wait in the kernel's backlog. Fewer where the system does not let the process have so
+    /// many files open.
     pub connections_max: usize,
     /// The time for the head of a request, hence also how long a connection may idle, in milliseconds.
     pub header_timeout_ms: u64,
@@ -77,7 +78,7 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
         cut_off: AtomicUsize::new(0),
         shutdown,
     });
-    let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let places = Arc::new(Semaphore::new(handles::connections_max(config.connections_max).min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {

@@ -54,6 +54,22 @@ pub(crate) fn connections(open: usize) {
     metrics::gauge!("crowdread_http_connections").set(open as f64);
 }
 
+/// How many connections are taken, of those that the settings allow, under the limit of open files.
+pub(crate) fn connections_limited(wanted: usize, connections_max: usize, limit: Option<u64>) {
+    metrics::gauge!("crowdread_http_connections_max").set(connections_max as f64);
+    let open_files_max = limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+    if connections_max < wanted {
+        tracing::warn!(wanted, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
+    } else {
+        tracing::info!(connections_max, open_files_max, "connections are taken");
+    }
+}
+
+/// The system did not let the limit of open files be raised.
+pub(crate) fn handles_not_raised(error: &std::io::Error) {
+    tracing::warn!(%error, "the limit of open files stays as it is");
+}
+
 /// The listening socket gave an error, such as too many open files.
 pub(crate) fn accept_failed(error: &std::io::Error) {
     metrics::counter!("crowdread_http_accept_errors_total").increment(1);

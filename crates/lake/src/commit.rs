@@ -8,12 +8,13 @@ use deltalake::kernel::{
     transaction::{CommitBuilder, CommitProperties},
 };
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
 use record::{Error, Offset, Result};
 
 use crate::{
     schema::RECEIVED_DATE,
     store::FaultPoint,
-    table::{Table, Version, commit_entry},
+    table::{Log, Table, Version},
     writer::DataFile,
 };
 
@@ -41,19 +42,24 @@ impl Table {
     ///
     /// # Errors
     /// `Conflict` when another moved the cursor: reload it, nothing of this was committed. `Unavailable` when it is not known
-    /// whether it was committed, or was not: try the same commit again.
+    /// whether it was committed, or was not: try the same commit again, with files written anew when they are [`outdated`](Self::outdated).
     pub async fn commit(&self, files: &[DataFile], cursor: &CursorMove) -> Result<Version> {
         assert!(cursor.next > cursor.expected, "L1: a commit moves its cursor forward: {cursor:?}");
-        let mut delta = self.delta.lock().await;
+        let mut log = self.log.lock().await;
         let mut last = None;
         for _ in 0..self.lake.shared.config.commit_attempts_max {
-            let state = self.refreshed(&mut delta).await?.clone();
-            let kept = self.kept(&delta, &state, &cursor.app_id).await?;
-            let active = |path: &str| state.log_data().iter().any(|file| file.path() == path);
-            if let Seen::Done(version) = self.judge(kept, state.version(), files, cursor, active)? {
-                // It may have become visible without becoming durable.
-                self.sync_commit(version).await?;
+            let state = self.refreshed(&mut log.delta).await?.clone();
+            let kept = self.kept(&log.delta, &state, &cursor.app_id).await?;
+            if let Seen::Done(version) = self.judge(kept, &state, files, cursor)? {
+                // Visible, and perhaps not durable: an earlier try may have ended at its fsync, and not only in this process.
+                log.is_doubtful = true;
+                self.make_durable(&mut log, version).await?;
                 return Ok(version);
+            }
+            if self.are_old(files) {
+                return Err(
+                    Error::unavailable("the files have waited too long for their commit: write them again").with("table", &self.name)
+                );
             }
             self.lake.fault(FaultPoint::Commit)?;
             let modified = self.lake.shared.clock.now().as_micros() / 1_000;
@@ -64,12 +70,12 @@ impl Table {
                 .with_cleanup_expired_logs(Some(false));
             let partition_by = self.dated.then(|| vec![RECEIVED_DATE.to_owned()]);
             let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
-            let outcome = CommitBuilder::from(properties).with_actions(actions).build(Some(&state), delta.log_store(), operation).await;
+            let outcome = CommitBuilder::from(properties).with_actions(actions).build(Some(&state), log.delta.log_store(), operation).await;
             match outcome {
                 Ok(done) => {
                     let version = done.version();
                     self.lake.fault(FaultPoint::SyncCommit)?;
-                    self.sync_commit(version).await?;
+                    self.make_durable(&mut log, version).await?;
                     self.lake.fault(FaultPoint::Reply)?;
                     return Ok(version);
                 }
@@ -102,21 +108,37 @@ impl Table {
         }
     }
 
-    fn judge(
-        &self,
-        kept: Option<u64>,
-        version: Version,
-        files: &[DataFile],
-        cursor: &CursorMove,
-        active: impl Fn(&str) -> bool,
-    ) -> Result<Seen> {
+    /// Whether files have waited so long for this commit, which failed, that a sweep of another process may soon take them, and
+    /// no commit has them. They are to be written again then.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn outdated(&self, files: &[DataFile], cursor: &CursorMove) -> Result<bool> {
+        if !self.are_old(files) {
+            return Ok(false);
+        }
+        let mut log = self.log.lock().await;
+        let state = self.refreshed(&mut log.delta).await?.clone();
+        let kept = self.kept(&log.delta, &state, &cursor.app_id).await?;
+        Ok(matches!(self.judge(kept, &state, files, cursor)?, Seen::Ready))
+    }
+
+    /// Half of the age at which orphans are swept: the rest is for the commit itself, and for clocks that differ.
+    fn are_old(&self, files: &[DataFile]) -> bool {
+        let (now, config) = (self.lake.shared.clock.monotonic_micros(), &self.lake.shared.config);
+        let age_us_max = u64::try_from(config.orphan_age_us).unwrap_or(0) / 2;
+        files.iter().filter_map(|file| file.written_at_us).any(|written_at| now.saturating_sub(written_at) > age_us_max)
+    }
+
+    fn judge(&self, kept: Option<u64>, state: &DeltaTableState, files: &[DataFile], cursor: &CursorMove) -> Result<Seen> {
+        let active = |path: &str| state.log_data().iter().any(|file| file.path() == path);
         let found = kept.unwrap_or(0);
         if found == cursor.expected {
             return Ok(Seen::Ready);
         }
         // File names are unique, so the first one tells whose commit it was.
         if found >= cursor.next && files.first().map_or(found == cursor.next, |file| active(&file.path)) {
-            return Ok(Seen::Done(version));
+            return Ok(Seen::Done(state.version()));
         }
         Err(Error::conflict("another moved the cursor; read it again")
             .with("table", &self.name)
@@ -125,15 +147,17 @@ impl Table {
             .with("found", found))
     }
 
-    async fn sync_commit(&self, version: Version) -> Result<()> {
-        let mut entries = vec![commit_entry(version)];
-        let exists = |entry: &String| self.lake.local_path(&self.url, entry).is_some_and(|path| path.exists());
-        let checkpoint = format!("_delta_log/{version:020}.checkpoint.parquet");
-        if exists(&checkpoint) {
-            entries.extend([checkpoint, "_delta_log/_last_checkpoint".to_owned()]);
-        }
-        entries.retain(exists);
-        self.lake.sync(&self.url, entries).await
+    /// Makes the log durable up to a version (promise L1): not its newest entry alone, since without one in between, which another loader
+    /// may have written and not synced yet, the later ones do not count.
+    async fn make_durable(&self, log: &mut Log, version: Version) -> Result<()> {
+        // Only the newest is this process's own, written a moment ago. What became of an fsync of another's is not known here.
+        let renewed_to = if log.is_doubtful { version + 1 } else { version };
+        log.is_doubtful = true; // until it is known better, also when this future is dropped
+        self.lake.renew(&self.url, self.log_files(log.durable + 1..renewed_to)).await?;
+        self.lake.sync(&self.url, self.log_files(renewed_to..version + 1)).await?;
+        log.durable = log.durable.max(version);
+        log.is_doubtful = false;
+        Ok(())
     }
 }
 

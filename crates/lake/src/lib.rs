@@ -5,7 +5,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `store` | [`Lake`]: a folder of tables; where fsync happens; fault points |
+//! | `store` | [`Lake`]: a folder of tables; fault points |
+//! | `durable` | where fsync happens, and what is done after one that failed |
 //! | `schema` | columns ↔ Arrow ↔ Delta |
 //! | `rows` | JSON payloads → record batch, with a reason for each row that cannot be one |
 //! | `table` | [`Table`]: open or create, evolve, cursors, [`Snapshot`] |
@@ -14,6 +15,7 @@
 //! | `scan` | the active files as a stream of record batches, in bounded memory |
 //! | `maintenance` | sweeping orphan files |
 //! | `dead_letters` | the table of records that cannot be rows |
+//! | `faulty` | a disk that fails and loses power, for tests |
 //! | `conformance` | what every store must keep, run by the tests |
 //!
 //! ```
@@ -35,6 +37,8 @@
 mod commit;
 pub mod conformance;
 mod dead_letters;
+mod durable;
+pub mod faulty;
 mod maintenance;
 mod rows;
 mod scan;
@@ -45,6 +49,7 @@ mod writer;
 
 pub use commit::CursorMove;
 pub use dead_letters::{DeadLetter, Stage, dead_letters_batch};
+pub use durable::{Fsync, fsync};
 pub use maintenance::Swept;
 pub use rows::{BadRow, Built, Row, RowHash, build_batch, row_hashes};
 pub use scan::BatchStream;

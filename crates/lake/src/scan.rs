@@ -62,7 +62,8 @@ impl Table {
 
     async fn read_file(&self, file: DataFile, wanted: Arc<Schema>) -> Result<BatchStream> {
         let name = Arc::clone(&self.name);
-        let reader = FileReader { store: Arc::clone(&self.store), path: StorePath::from(file.path.as_str()), bytes: file.bytes };
+        let (path, bytes) = (StorePath::from(file.path.as_str()), file.bytes);
+        let reader = FileReader { store: Arc::clone(&self.store), path: path.clone(), bytes };
         let broken = move |error: ParquetError| {
             let error = match error {
                 ParquetError::External(_) => Error::unavailable("cannot read a data file").because(error),
@@ -70,12 +71,33 @@ impl Table {
             };
             error.with("table", &name).with("file", &file.path)
         };
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(&broken)?;
+        let opened = ParquetRecordBatchStreamBuilder::new(reader).await;
+        if opened.is_err() {
+            self.check_size(&path, bytes).await?;
+        }
+        let builder = opened.map_err(&broken)?;
         let present: Vec<&str> = wanted.fields().iter().map(|field| field.name().as_str()).collect();
         let mask = ProjectionMask::columns(builder.parquet_schema(), present);
         let rows_max = self.lake.shared.config.scan_rows_max;
         let batches = builder.with_projection(mask).with_batch_size(rows_max).build().map_err(&broken)?;
         Ok(batches.map(move |batch| fitted(&batch.map_err(&broken)?, &wanted)).boxed())
+    }
+}
+
+impl Table {
+    /// Whether a file that cannot be read is there as it was committed.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is gone or has another size: the store answers, and what it has is not what the log says.
+    async fn check_size(&self, path: &StorePath, bytes: u64) -> Result<()> {
+        let lost = |what: &'static str| Error::corrupt(what).with("table", &self.name).with("file", path);
+        match self.store.head(path).await {
+            Err(object_store::Error::NotFound { .. }) => Err(lost("a data file is gone")),
+            Ok(found) if found.size != bytes => {
+                Err(lost("a data file has another size than its commit says").with("bytes", found.size).with("bytes_committed", bytes))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

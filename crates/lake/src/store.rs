@@ -1,13 +1,8 @@
 //! A folder of tables: opened once by `cli`, shared by the loader and by everything that reads.
 //!
-//! Everything that depends on where the folder is stands here: making a store from an address, and making files durable.
-//! object_store 0.13 does not fsync on local disk, so [`Lake::sync`] does, files first and then their folders (promise L1).
+//! Everything that depends on where the folder is stands here and in `durable`.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use deltalake::{DeltaTableBuilder, ObjectStore};
 use futures::TryStreamExt;
@@ -16,8 +11,9 @@ use url::Url;
 
 use crate::{
     dead_letters,
+    durable::{self, Fsync},
     schema::{arrow_schema, topic_columns},
-    table::Table,
+    table::{Purpose, Table},
 };
 
 /// The most tables that are listed in one lake.
@@ -63,11 +59,20 @@ pub struct Config {
     pub scan_rows_max: usize,
     /// Strikes in fault tests; `None` otherwise.
     pub fault: Option<FaultHook>,
+    /// Makes a file or folder on local disk durable: [`durable::fsync`], but in tests.
+    pub fsync: Fsync,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { checkpoint_commits: 100, commit_attempts_max: 30, orphan_age_us: 3_600_000_000, scan_rows_max: 8_192, fault: None }
+        Self {
+            checkpoint_commits: 100,
+            commit_attempts_max: 30,
+            orphan_age_us: 3_600_000_000,
+            scan_rows_max: 8_192,
+            fault: None,
+            fsync: Arc::new(durable::fsync),
+        }
     }
 }
 
@@ -113,14 +118,7 @@ impl Lake {
         let unusable = || Error::invalid("not the path of a folder").with("found", address);
         let folder = folder.ok_or_else(unusable)?;
         blocking(move || {
-            let failed = |error: std::io::Error, folder: &Path| {
-                Error::unavailable("cannot make the folder of the tables").with("folder", folder.display()).because(error)
-            };
-            std::fs::create_dir_all(&folder).map_err(|error| failed(error, &folder))?;
-            let folder = folder.canonicalize().map_err(|error| failed(error, &folder))?;
-            if let Some(parent) = folder.parent() {
-                sync_path(parent)?;
-            }
+            let folder = durable::make_folder(&folder, &config.fsync)?;
             let root = Url::from_directory_path(&folder)
                 .map_err(|()| Error::invalid("not the path of a folder").with("found", folder.display()))?;
             Ok(Self { shared: Arc::new(Shared { root, config, clock }) })
@@ -155,9 +153,10 @@ impl Lake {
     /// A table that is there already, with whatever columns it has.
     ///
     /// # Errors
-    /// `Invalid` when it has a column of a type that is not read here; `Unavailable` when it cannot be read.
+    /// `Invalid` when it has a column of a type that is not read here; `Unavailable` when it cannot be read, `Corrupt` when its
+    /// log is damaged.
     pub async fn existing_table(&self, name: &str) -> Result<Option<Table>> {
-        Table::open(self, check_name(name)?).await
+        Table::open(self, check_name(name)?, Purpose::Read).await
     }
 
     /// The names of the tables that are there, sorted.
@@ -196,47 +195,39 @@ impl Lake {
         let builder = DeltaTableBuilder::from_url(url.clone()).map_err(|error| failed("cannot reach the tables", error))?;
         Ok(builder.build_storage().map_err(|error| failed("cannot reach the tables", error))?.object_store(None))
     }
-
-    /// The path on local disk of a file of a table; `None` where the store itself makes files durable.
-    pub(crate) fn local_path(&self, table: &Url, file: &str) -> Option<PathBuf> {
-        table.to_file_path().ok().map(|folder| folder.join(file))
-    }
-
-    /// Makes files durable, then the folders up to `top` that name them.
-    pub(crate) async fn sync(&self, table: &Url, files: Vec<String>) -> Result<()> {
-        let Some(top) = table.to_file_path().ok() else { return Ok(()) };
-        let paths: Vec<PathBuf> = files.iter().filter_map(|file| self.local_path(table, file)).collect();
-        blocking(move || {
-            let mut folders = std::collections::BTreeSet::new();
-            for path in &paths {
-                sync_path(path)?;
-                folders.extend(path.ancestors().skip(1).take_while(|folder| folder.starts_with(&top)).map(Path::to_path_buf));
-            }
-            folders.extend(top.parent().map(Path::to_path_buf));
-            folders.iter().rev().try_for_each(|folder| sync_path(folder))
-        })
-        .await
-    }
-}
-
-fn sync_path(path: &Path) -> Result<()> {
-    std::fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Error::unavailable("cannot make a file durable").with("file", path.display()).because(error))
 }
 
 fn check_name(name: &str) -> Result<&str> {
     record::Topic::parse(name).map(|_| name)
 }
 
-/// An error of the Delta log, by what to do about it: what is not known to be lasting can be tried again.
+/// An error of the Delta log, by what to do about it: what reaching the store gave can be tried again, and what the log says
+/// cannot: it says the same next time.
 pub(crate) fn failed(message: &'static str, error: deltalake::DeltaTableError) -> Error {
     use deltalake::DeltaTableError as Delta;
-    let kind = match &error {
-        Delta::InvalidJsonLog { .. } | Delta::InvalidStatsJson { .. } | Delta::SchemaMismatch { .. } => ErrorKind::Corrupt,
-        _ => ErrorKind::Unavailable,
+    let lasts = match &error {
+        Delta::InvalidJsonLog { .. }
+        | Delta::InvalidStatsJson { .. }
+        | Delta::SchemaMismatch { .. }
+        | Delta::InvalidData { .. }
+        | Delta::NotATable(_)
+        | Delta::NoSchema
+        | Delta::PartitionError { .. }
+        | Delta::InvalidVersion(_)
+        | Delta::MetadataError(_)
+        | Delta::Arrow { .. }
+        | Delta::Kernel { .. } => true,
+        Delta::Parquet { source } => !matches!(source, parquet::errors::ParquetError::External(_)),
+        Delta::KernelError(kernel) => !came_from_the_store(&format!("{kernel:?}")),
+        _ => false,
     };
-    Error::new(kind, message).because(error)
+    Error::new(if lasts { ErrorKind::Corrupt } else { ErrorKind::Unavailable }, message).because(error)
+}
+
+/// Whether an error of the log's reader, as `Debug` shows it (its type has no public name), is one of reaching files. A file that
+/// is not there, `FileNotFound`, is none: the log speaks of it.
+fn came_from_the_store(shown: &str) -> bool {
+    ["ObjectStore(", "IOError(", "Reqwest(", "JoinFailure(", "Cancelled"].iter().any(|variant| shown.contains(variant))
 }
 
 /// Runs what blocks on a thread that may be blocked.

@@ -1,6 +1,6 @@
 //! One Delta table: opened or made through [`crate::Lake`], read through its [`Snapshot`].
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
@@ -28,8 +28,31 @@ pub struct Table {
     pub(crate) schema: SchemaRef,
     pub(crate) dated: bool,
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) delta: Arc<Mutex<DeltaTable>>,
+    pub(crate) log: Arc<Mutex<Log>>,
+    id: Arc<str>,
 }
+
+/// What is known of a table's log.
+pub(crate) struct Log {
+    pub delta: DeltaTable,
+    /// Every entry up to this one is durable.
+    pub durable: Version,
+    /// Whether an fsync of a later entry may have failed: it is written again then instead of synced (see `durable`).
+    pub is_doubtful: bool,
+}
+
+/// What a table is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Nothing is committed, and no queue trimmed, by what is read.
+    Read,
+    /// Cursors are read, and the queue is trimmed by them.
+    Load,
+}
+
+/// How many of the newest entries of the log are written again when a table is opened for loading. An earlier process may have
+/// died after the fsync of one had failed: it goes no further than that entry. Not only one, since several loaders may commit to a table.
+const RENEWED_AT_OPEN: u64 = 4;
 
 /// What one commit left: a reader that holds one sees one state of the table, whatever is committed meanwhile.
 #[derive(Clone, Debug)]
@@ -41,7 +64,7 @@ pub struct Snapshot {
 }
 
 impl Table {
-    pub(crate) async fn open(lake: &Lake, name: &str) -> Result<Option<Self>> {
+    pub(crate) async fn open(lake: &Lake, name: &str, purpose: Purpose) -> Result<Option<Self>> {
         let url = lake.table_address(name)?;
         let cannot = |error| failed("cannot read a table", error).with("table", name);
         let mut delta = DeltaTableBuilder::from_url(url.clone()).and_then(DeltaTableBuilder::build).map_err(cannot)?;
@@ -49,24 +72,26 @@ impl Table {
             return Ok(None);
         }
         delta.load().await.map_err(cannot)?;
-        let (schema, dated) = {
+        let (schema, dated, id) = {
             let state = delta.snapshot().map_err(cannot)?;
             let delta_schema = state.schema();
             let dated = state.metadata().partition_columns().iter().any(|column| column == RECEIVED_DATE);
-            (arrow_from_delta(delta_schema.fields(), name)?, dated)
+            (arrow_from_delta(delta_schema.fields(), name)?, dated, state.metadata().id().into())
         };
         let store = delta.object_store();
-        let table = Self { lake: lake.clone(), name: name.into(), url, schema, dated, store, delta: Arc::new(Mutex::new(delta)) };
-        table.sync_log().await?;
+        let durable = delta.version().unwrap_or(0);
+        let log = Arc::new(Mutex::new(Log { delta, durable, is_doubtful: false }));
+        let table = Self { lake: lake.clone(), name: name.into(), url, schema, dated, store, log, id };
+        table.sync_log(durable, purpose).await?;
         Ok(Some(table))
     }
 
     pub(crate) async fn open_or_create(lake: &Lake, name: &str, wanted: &SchemaRef, dated: bool) -> Result<Self> {
-        let table = match Self::open(lake, name).await? {
+        let table = match Self::open(lake, name, Purpose::Load).await? {
             Some(table) => table,
             None => {
                 let made = Self::create(lake, name, wanted, dated).await;
-                match (Self::open(lake, name).await?, made) {
+                match (Self::open(lake, name, Purpose::Load).await?, made) {
                     (Some(table), _) => table, // made here, or by another at the same moment
                     (None, Err(error)) => return Err(error),
                     (None, Ok(())) => return Err(Error::unavailable("a table is not there after it was made").with("table", name)),
@@ -81,9 +106,9 @@ impl Table {
             return Ok(table);
         }
         let fields = added.iter().map(delta_field).collect::<Result<Vec<_>>>()?;
-        let delta = table.delta.lock().await.clone();
+        let delta = table.log.lock().await.delta.clone();
         delta.add_columns().with_fields(fields).await.map_err(|error| failed("cannot add a column", error).with("table", name))?;
-        Self::open(lake, name).await?.ok_or_else(|| Error::unavailable("the table is gone").with("table", name))
+        Self::open(lake, name, Purpose::Load).await?.ok_or_else(|| Error::unavailable("the table is gone").with("table", name))
     }
 
     async fn create(lake: &Lake, name: &str, schema: &Schema, dated: bool) -> Result<()> {
@@ -111,6 +136,11 @@ impl Table {
         &self.name
     }
 
+    /// The id in its log: a table that is made anew under the same name has another.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Its address, for other programs.
     pub fn address(&self) -> &Url {
         &self.url
@@ -126,8 +156,8 @@ impl Table {
     /// # Errors
     /// `Unavailable` when the log cannot be read.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let mut delta = self.delta.lock().await;
-        let state = self.refreshed(&mut delta).await?;
+        let mut log = self.log.lock().await;
+        let state = self.refreshed(&mut log.delta).await?;
         let files = state
             .log_data()
             .iter()
@@ -137,6 +167,7 @@ impl Table {
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 partition_values: file.partition_values_map(),
                 stats: None,
+                written_at_us: None,
             })
             .collect();
         Ok(Snapshot { version: state.version(), files })
@@ -158,9 +189,9 @@ impl Table {
     /// # Errors
     /// `Unavailable` when the log cannot be read.
     pub async fn cursor(&self, app_id: &str) -> Result<Option<u64>> {
-        let mut delta = self.delta.lock().await;
-        let state = self.refreshed(&mut delta).await?.clone();
-        self.kept(&delta, &state, app_id).await
+        let mut log = self.log.lock().await;
+        let state = self.refreshed(&mut log.delta).await?.clone();
+        self.kept(&log.delta, &state, app_id).await
     }
 
     pub(crate) async fn kept(&self, delta: &DeltaTable, state: &DeltaTableState, app_id: &str) -> Result<Option<u64>> {
@@ -181,21 +212,27 @@ impl Table {
 
     /// Makes what an earlier process committed durable: it may have died between the commit and its fsync,
     /// and the queue is trimmed by what is read here (promise L1).
-    async fn sync_log(&self) -> Result<()> {
-        if self.lake.local_path(&self.url, "").is_none() {
-            return Ok(());
-        }
-        let version = self.delta.lock().await.version().unwrap_or(0);
+    async fn sync_log(&self, version: Version, purpose: Purpose) -> Result<()> {
         let interval = u64::from(self.lake.shared.config.checkpoint_commits);
-        let recent = version.saturating_sub(interval.max(10))..=version;
-        let entries = recent.map(commit_entry).filter(|entry| self.lake.local_path(&self.url, entry).is_some_and(|path| path.exists()));
-        self.lake.sync(&self.url, entries.collect()).await
+        let oldest = version.saturating_sub(interval.max(10));
+        let renewed = match purpose {
+            Purpose::Read => version + 1,
+            Purpose::Load => (version + 1).saturating_sub(RENEWED_AT_OPEN).max(oldest),
+        };
+        self.lake.sync(&self.url, self.log_files(oldest..renewed)).await?;
+        self.lake.renew(&self.url, self.log_files(renewed..version + 1)).await
     }
-}
 
-/// The name of a commit's entry in the log.
-pub(crate) fn commit_entry(version: Version) -> String {
-    format!("_delta_log/{version:020}.json")
+    /// The entries and checkpoints of some versions that are there, on local disk.
+    pub(crate) fn log_files(&self, versions: Range<Version>) -> Vec<String> {
+        let exists = |file: &String| self.lake.local_path(&self.url, file).is_some_and(|path| path.exists());
+        let of_version = |version| [format!("_delta_log/{version:020}.json"), format!("_delta_log/{version:020}.checkpoint.parquet")];
+        let mut files: Vec<String> = versions.flat_map(of_version).filter(exists).collect();
+        if files.iter().any(|file| file.ends_with(".parquet")) {
+            files.extend(Some("_delta_log/_last_checkpoint".to_owned()).filter(exists));
+        }
+        files
+    }
 }
 
 pub(crate) type PartitionValues = HashMap<String, Option<String>>;

@@ -1,5 +1,7 @@
 //! What the tables promise.
 
+mod durable;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};

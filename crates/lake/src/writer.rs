@@ -70,6 +70,15 @@ pub struct DataFile {
     pub bytes: u64,
     pub(crate) partition_values: PartitionValues,
     pub(crate) stats: Option<String>,
+    /// When it was written, by the clock that never goes back; `None` for a file of a snapshot.
+    pub(crate) written_at_us: Option<u64>,
+}
+
+impl DataFile {
+    /// The UTC date on which all of its rows were received, as `2026-11-24`; `None` for a table that is not kept by date.
+    pub fn received_date(&self) -> Option<&str> {
+        self.partition_values.get(RECEIVED_DATE)?.as_deref()
+    }
 }
 
 impl Table {
@@ -107,7 +116,8 @@ impl Table {
             })?;
             self.lake.fault(FaultPoint::SyncFile)?;
             let partition_values = date.map(|date| (RECEIVED_DATE.to_owned(), Some(date))).into_iter().collect();
-            files.push(DataFile { path, rows: Some(rows), bytes, partition_values, stats: Some(stats) });
+            let written_at_us = Some(self.lake.shared.clock.monotonic_micros());
+            files.push(DataFile { path, rows: Some(rows), bytes, partition_values, stats: Some(stats), written_at_us });
         }
         self.lake.sync(&self.url, files.iter().map(|file| file.path.clone()).collect()).await?; // L1
         Ok(files)

@@ -9,7 +9,7 @@ use arrow::{
 use lake::{DeadLetter, Row, Stage, build_batch, row_hashes};
 use record::{Error, Offset, Partition, Position, Positioned, RejectionTag, Result, TailBatch, Topic, TopicSchema};
 
-use crate::dedup::{Fresh, Index, Seen, Verdict, judge, partition_digest};
+use crate::dedup::{Fresh, Seen, Verdict, judge, partition_digest};
 
 /// The tag of a dead letter whose topic is not in the settings.
 const UNKNOWN_TOPIC: &str = "unknown_topic";
@@ -39,6 +39,11 @@ pub(crate) struct Lane {
     pub waiting: BTreeMap<Topic, Waiting>,
     pub dead: Vec<DeadLetter>,
     pub quarantined: u64,
+    /// Where the furthest table stood at the start: once reading is there, every record below is in a table or waits.
+    pub committed_to: Offset,
+    /// Records that are in no table and not in the queue any more; they go to `quarantined` with the next commit of the dead letters.
+    pub lost: u64,
+    pub is_balanced: bool,
 }
 
 impl Lane {
@@ -52,12 +57,13 @@ impl Lane {
             + self.dead.iter().map(|letter| letter.payload.len()).sum::<usize>()
     }
 
-    /// Takes what one read brought.
-    pub(crate) fn take(&mut self, read: TailBatch, topics: &HashMap<Topic, TopicSchema>, index: &Index, fresh: &mut Fresh) -> Result<()> {
+    /// Takes what one read brought; `earlier` is what the index knows of its ids.
+    pub(crate) fn take(&mut self, read: TailBatch, topics: &HashMap<Topic, TopicSchema>, earlier: &Fresh, fresh: &mut Fresh) -> Result<()> {
         let from = self.next.max(self.dead_cursor);
         let missing = read.next.saturating_sub(from) - read.records.iter().filter(|found| found.offset >= from).count() as u64;
         self.quarantined += missing;
         self.next = read.next;
+        self.take_lost();
         let mut by_topic: BTreeMap<Topic, Vec<Positioned>> = BTreeMap::new();
         for found in read.records {
             if !topics.contains_key(&found.record.topic) {
@@ -67,18 +73,37 @@ impl Lane {
             }
         }
         for (topic, records) in by_topic {
-            self.take_topic(&topics[&topic], records, index, fresh)?;
+            self.take_topic(&topics[&topic], records, earlier, fresh)?;
         }
         Ok(())
     }
 
-    fn take_topic(&mut self, schema: &TopicSchema, records: Vec<Positioned>, index: &Index, fresh: &mut Fresh) -> Result<()> {
+    /// Finds records that nobody has, once reading is where the furthest table was (promise L2): below that, each offset is
+    /// counted in some table's commit or was read just now. `committed` is what this partition's commits have counted.
+    /// Returns how many are lost.
+    pub(crate) fn find_lost(&mut self, committed: u64) -> u64 {
+        if self.is_balanced || self.next < self.committed_to {
+            return 0;
+        }
+        self.is_balanced = true;
+        let lost = self.next.saturating_sub(committed + self.records());
+        self.lost = lost;
+        self.take_lost();
+        lost
+    }
+
+    /// Counts what is lost among the quarantined, if a commit of the dead letters can: it has to move their cursor.
+    fn take_lost(&mut self) {
+        if self.next > self.dead_cursor {
+            self.quarantined += std::mem::take(&mut self.lost);
+        }
+    }
+
+    fn take_topic(&mut self, schema: &TopicSchema, records: Vec<Positioned>, earlier: &Fresh, fresh: &mut Fresh) -> Result<()> {
         let topic = &schema.topic;
         let rows: Vec<Row<'_>> = records.iter().map(|found| row(found)).collect();
         let built = build_batch(schema, &rows)?;
         let hashes = row_hashes(&built.batch)?;
-        let ids: Vec<_> = built.kept.iter().map(|index| records[*index].record.id).collect();
-        let earlier = index.lookup(topic, &ids)?;
         let partition = partition_digest(&self.partition);
         let waiting = self.waiting.entry(topic.clone()).or_default();
         if waiting.rows + waiting.repeated == 0 {
@@ -90,8 +115,7 @@ impl Lane {
             let found = &records[*kept];
             let seen = Seen { partition, offset: found.offset, received_at: found.record.received_at, hash: *hash };
             let key = (topic.clone(), found.record.id);
-            let first = fresh.get(&key).or(earlier[place as usize].as_ref());
-            match judge(first, &seen, index.window_us()) {
+            match judge(fresh.get(&key).or(earlier.get(&key)), &seen) {
                 Verdict::First => {
                     fresh.insert(key, seen);
                     chosen.push(place);

@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::Lane,
-    dedup::{Fresh, Index},
+    dedup::Fresh,
+    index::Index,
     telemetry::{self, Books},
 };
 
-/// The longest wait between two tries, in milliseconds.
+/// The shortest and the longest wait between two tries, in milliseconds.
+const WAIT_MS_MIN: u64 = 100;
 const WAIT_MS_MAX: u64 = 10_000;
 
 /// The cursor of the dead letters of a partition.
@@ -39,6 +41,13 @@ pub(crate) struct Counters {
     pub dead_lettered: HashMap<Topic, u64>,
     pub dead_total: u64,
     pub quarantined: u64,
+}
+
+impl Counters {
+    /// Records of the partition that are counted in a commit.
+    pub(crate) fn total(&self) -> u64 {
+        self.landed.values().chain(self.repeated.values()).sum::<u64>() + self.dead_total + self.quarantined
+    }
 }
 
 /// What a roll commits to.
@@ -95,11 +104,19 @@ impl Destination {
             *waiting = crate::batch::Waiting::default();
         }
         lane.waiting.clear();
-        self.lake.fault(FaultPoint::Index)?;
         let partition = crate::dedup::partition_digest(&lane.partition);
         let mine: Fresh = fresh.extract_if(|_, seen| seen.partition == partition).collect();
-        if !mine.is_empty() || !known.is_empty() {
-            in_place(|| self.index.add(&mine, &known))?;
+        let mut patience = Patience::new();
+        loop {
+            let noted = self.lake.fault(FaultPoint::Index).and_then(|()| match mine.is_empty() && known.is_empty() {
+                true => Ok(()),
+                false => in_place(|| self.index.add(&mine, &known)),
+            });
+            match noted {
+                Ok(()) => break,
+                // A full disk, such as: the tables have it, the queue waits.
+                Err(error) => patience.wait_out(error, &self.shutdown).await?,
+            }
         }
         self.lake.fault(FaultPoint::Trim)?;
         lane.settled = next;
@@ -150,28 +167,54 @@ impl Destination {
     /// Writes and commits, again and again while the lake is away; a file that is written is not written again.
     async fn commit(&self, table: &Table, batches: &[RecordBatch], name: &FileName, moved: &CursorMove) -> Result<lake::Version> {
         let mut files: Option<Vec<DataFile>> = None;
-        let mut wait_ms = 100;
+        let mut patience = Patience::new();
         loop {
             let tried = async {
+                if let Some(held) = &files
+                    && table.outdated(held, moved).await?
+                {
+                    files = None; // another loader's sweep may have them
+                }
                 if files.is_none() {
                     files = Some(table.write(batches, name).await?);
                 }
                 table.commit(files.as_deref().unwrap_or_default(), moved).await
             };
-            let error = match tried.await {
+            match tried.await {
                 Ok(version) => return Ok(version),
-                Err(error) if error.kind() == ErrorKind::Unavailable => error,
-                Err(error) => return Err(error),
-            };
-            telemetry::waits(&error, wait_ms);
-            tokio::select! {
-                () = self.shutdown.cancelled() => {
-                    return Err(Error::closed("ended while the lake could not be reached; the queue keeps the records").because(error));
-                }
-                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+                Err(error) => patience.wait_out(error, &self.shutdown).await?,
             }
-            wait_ms = (wait_ms * 2).min(WAIT_MS_MAX);
         }
+    }
+}
+
+/// Waits longer after each error that passes.
+pub(crate) struct Patience {
+    wait_ms: u64,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self { wait_ms: WAIT_MS_MIN }
+    }
+
+    /// Waits for what may pass.
+    ///
+    /// # Errors
+    /// The error itself when waiting does not help; `Closed` at shutdown.
+    pub(crate) async fn wait_out(&mut self, error: Error, shutdown: &CancellationToken) -> Result<()> {
+        if error.kind() != ErrorKind::Unavailable {
+            return Err(error);
+        }
+        telemetry::waits(&error, self.wait_ms);
+        tokio::select! {
+            () = shutdown.cancelled() => {
+                return Err(Error::closed("ended while waiting for a disk or a store; the queue keeps the records").because(error));
+            }
+            () = tokio::time::sleep(Duration::from_millis(self.wait_ms)) => {}
+        }
+        self.wait_ms = (self.wait_ms * 2).min(WAIT_MS_MAX);
+        Ok(())
     }
 }
 

@@ -11,7 +11,8 @@
 //! | `run` | [`Loader`]: the loop, from the cursors in the tables' last commits |
 //! | `commit` | one roll: the order of commits that makes a crash harmless |
 //! | `batch` | what was read and is not committed |
-//! | `dedup` | the index of repeats, and the rule what a repeat is |
+//! | `dedup` | the rule what a repeat is |
+//! | `index` | which ids landed, on disk; made again from the tables when it is lost |
 //! | `roll` | when to commit, as a pure function |
 //! | `telemetry` | [`Handle`], [`Progress`], the books (promise L2), metrics and log lines |
 //!
@@ -38,6 +39,7 @@
 mod batch;
 mod commit;
 mod dedup;
+mod index;
 mod roll;
 mod run;
 mod telemetry;

@@ -11,20 +11,23 @@ use std::{
 use futures::{FutureExt, future::select_all};
 use lake::{Lake, Table};
 use queue::Queue;
-use record::{Clock, Error, Offset, Partition, Result, Topic, TopicSchema};
+use record::{Clock, Error, ErrorKind, Offset, Partition, Result, TailBatch, Topic, TopicSchema};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::Lane,
-    commit::{Counters, Destination, counter_id, dead_cursor_id, in_place},
-    dedup::{Fresh, Index},
+    commit::{Counters, Destination, Patience, counter_id, dead_cursor_id, in_place},
+    dedup::Fresh,
+    index::Index,
     roll::{Facts, Limits, decide},
     telemetry::{self, Books, Flush, Handle},
 };
 
 /// The most callers that wait for a flush at one time.
 const FLUSHES_MAX: usize = 64;
+/// Old ids are forgotten this often, in microseconds.
+const FORGET_INTERVAL_US: u64 = 60_000_000;
 /// Orphan files are looked for this often, in microseconds.
 const SWEEP_INTERVAL_US: u64 = 3_600_000_000;
 
@@ -40,7 +43,7 @@ pub struct Config {
     pub read_records_max: usize,
     /// When to commit.
     pub roll: Limits,
-    /// How long a record is known, for repeats; microseconds.
+    /// How long a record is known at least, for repeats, in microseconds during which a loader runs.
     pub dedup_window_us: i64,
     /// How long to wait at most before looking again whether a roll is due, in milliseconds.
     pub tick_ms: u64,
@@ -99,6 +102,7 @@ pub struct Loader {
     flushes: mpsc::Receiver<Flush>,
     oldest_at: u64,
     newest_at: u64,
+    forgot_at: u64,
 }
 
 impl Loader {
@@ -109,7 +113,7 @@ impl Loader {
     /// has another schema. `Unavailable` when the lake cannot be reached or another loader uses the index.
     pub async fn open(parts: Parts, config: Config) -> Result<(Self, Handle)> {
         let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
-        let index = Index::open(&config.index_folder, config.dedup_window_us)?;
+        let index = Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?;
         let topics: HashMap<Topic, TopicSchema> = parts.topics.iter().map(|schema| (schema.topic.clone(), schema.clone())).collect();
         let mut tables = HashMap::new();
         for schema in &parts.topics {
@@ -126,9 +130,10 @@ impl Loader {
         if lanes.is_empty() {
             return Err(Error::invalid("the queue has no partition to read"));
         }
+        to.index.belong_to(&to.tables)?;
         for (topic, table) in &to.tables {
             let cursor = |lane: &Lane| (lane.partition.clone(), lane.cursors[topic]);
-            to.index.catch_up(topic, table, &lanes.iter().map(cursor).collect::<Vec<_>>(), parts.clock.now()).await?;
+            to.index.catch_up(topic, table, &lanes.iter().map(cursor).collect::<Vec<_>>()).await?;
         }
         let books = Arc::new(Mutex::new(opening_books(&to.tables, &lanes, &counters)));
         let handle = Handle { queue: Arc::clone(&parts.queue), books: Arc::clone(&books), flushes: sender };
@@ -142,6 +147,7 @@ impl Loader {
             flushes,
             oldest_at: 0,
             newest_at: 0,
+            forgot_at: parts.clock.monotonic_micros(),
             parts,
             config,
         };
@@ -179,19 +185,23 @@ impl Loader {
     /// Reads once from each partition; whether anything came.
     async fn read(&mut self) -> Result<bool> {
         let mut brought = false;
-        for lane in &mut self.lanes {
-            let (queue, partition) = (Arc::clone(&self.parts.queue), lane.partition.clone());
-            let (from, records_max) = (lane.next, self.config.read_records_max);
-            let read = tokio::task::spawn_blocking(move || queue.read(&partition, from, records_max))
-                .await
-                .map_err(|error| Error::closed("the runtime is shutting down").because(error))??;
-            if read.next == from {
+        for (lane, counters) in self.lanes.iter_mut().zip(&self.counters) {
+            let mut patience = Patience::new();
+            let (read, earlier) = loop {
+                match read_and_look_up(&self.parts.queue, lane, self.config.read_records_max, &self.to).await {
+                    Ok(found) => break found,
+                    // Nothing of it is taken yet.
+                    Err(error) => patience.wait_out(error, &self.to.shutdown).await?,
+                }
+            };
+            if read.next == lane.next {
                 continue;
             }
             brought = true;
             let was_empty = self.fresh.is_empty() && lane.records() == 0;
-            let (topics, index, fresh) = (&self.topics, &self.to.index, &mut self.fresh);
-            in_place(|| lane.take(read, topics, index, fresh))?;
+            let (topics, fresh) = (&self.topics, &mut self.fresh);
+            in_place(|| lane.take(read, topics, &earlier, fresh))?;
+            note_lost(lane, counters);
             self.newest_at = self.parts.clock.monotonic_micros();
             if was_empty {
                 self.oldest_at = self.newest_at;
@@ -219,6 +229,7 @@ impl Loader {
                 self.to.roll(lane, counters, &mut self.fresh, &self.books).await?;
             }
             telemetry::lock(&self.books).note(&self.lanes);
+            self.forget_if_due(now);
         } else if records == 0 {
             // Nothing waits: what was read is in the tables since before, or in no topic's way.
             self.lanes.iter_mut().for_each(|lane| lane.settled = lane.next);
@@ -227,10 +238,25 @@ impl Loader {
             let keep = self.config.keep_below.as_ref().map_or(Offset::MAX, |keep| keep(&lane.partition));
             let below = lane.settled.min(keep);
             if below > self.parts.queue.range(&lane.partition)?.start {
-                self.parts.queue.trim(&lane.partition, below)?; // L1: after the commits are durable
+                // L1: after the commits are durable
+                match self.parts.queue.trim(&lane.partition, below) {
+                    Err(error) if error.kind() == ErrorKind::Unavailable => telemetry::trim_failed(&error),
+                    trimmed => trimmed?,
+                }
             }
         }
         Ok(())
+    }
+
+    /// Right after a roll, when nothing that was judged by the index waits any more.
+    fn forget_if_due(&mut self, now: u64) {
+        if now.saturating_sub(self.forgot_at) < FORGET_INTERVAL_US {
+            return;
+        }
+        self.forgot_at = now;
+        if let Err(error) = in_place(|| self.to.index.forget()) {
+            tracing::warn!(%error, "old ids were not forgotten; tried again later");
+        }
     }
 
     async fn flush(&mut self, flush: Flush) -> Result<()> {
@@ -253,7 +279,7 @@ impl Loader {
             flush = self.flushes.recv(), if !self.flushes.is_closed() => flush,
             (woken, ..) = &mut stored => match woken {
                 // The queue ends before the loader; what it stored is still read.
-                Err(error) if error.kind() == record::ErrorKind::Closed => {
+                Err(error) if error.kind() == ErrorKind::Closed => {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = tokio::time::sleep(Duration::from_millis(self.config.tick_ms)) => {}
@@ -307,11 +333,44 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
                 .with("end", range.end));
         }
     }
-    // The queue was trimmed only below what every table had then; a topic without records since has an older cursor.
+    // The queue was trimmed only below what every table had then; a topic without records since has an older cursor. Whether the
+    // tables that are here now have what was trimmed, `find_lost` tells.
     let start = cursors.values().copied().min().unwrap_or(dead_cursor).max(range.start);
-    let lane =
-        Lane { partition, next: start, settled: start, cursors, dead_cursor, waiting: BTreeMap::new(), dead: Vec::new(), quarantined: 0 };
+    let committed_to = cursors.values().copied().max().unwrap_or(0).max(dead_cursor);
+    let mut lane = Lane {
+        partition,
+        next: start,
+        settled: start,
+        cursors,
+        dead_cursor,
+        waiting: BTreeMap::new(),
+        dead: Vec::new(),
+        quarantined: 0,
+        committed_to,
+        lost: 0,
+        is_balanced: false,
+    };
+    note_lost(&mut lane, &counters);
     Ok((lane, counters))
+}
+
+fn note_lost(lane: &mut Lane, counters: &Counters) {
+    let lost = lane.find_lost(counters.total());
+    if lost > 0 {
+        telemetry::lost(&lane.partition, lost);
+    }
+}
+
+/// Reads on, and asks the index for the ids that came.
+async fn read_and_look_up(queue: &Arc<dyn Queue>, lane: &Lane, records_max: usize, to: &Destination) -> Result<(TailBatch, Fresh)> {
+    let (queue, partition, from) = (Arc::clone(queue), lane.partition.clone(), lane.next);
+    let read = tokio::task::spawn_blocking(move || queue.read(&partition, from, records_max))
+        .await
+        .map_err(|error| Error::closed("the runtime is shutting down").because(error))??;
+    let known = read.records.iter().filter(|found| to.tables.contains_key(&found.record.topic));
+    let ids = known.map(|found| (found.record.topic.clone(), found.record.id));
+    let earlier = in_place(|| to.index.lookup(ids))?;
+    Ok((read, earlier))
 }
 
 /// A topic's cursor. A topic that is new in the settings begins where the dead letters stand: before, its records were

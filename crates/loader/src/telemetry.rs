@@ -33,7 +33,7 @@ pub struct Progress {
     pub topics: BTreeMap<String, TopicProgress>,
     /// Dead letters of topics that are not in the settings.
     pub unknown_topic: u64,
-    /// Damaged records that the queue passed over.
+    /// Damaged records that the queue passed over, and records that the queue does not have any more and no table has.
     pub quarantined: u64,
     /// Dead letters and quarantined records that wait for a commit.
     pub waiting_dead: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Books {
 impl Books {
     /// Takes over what the lanes hold.
     pub(crate) fn note(&mut self, lanes: &[Lane]) {
-        self.waiting_dead = lanes.iter().map(|lane| lane.dead.len() as u64 + lane.quarantined).sum();
+        self.waiting_dead = lanes.iter().map(|lane| lane.dead.len() as u64 + lane.quarantined + lane.lost).sum();
         for (topic, books) in &mut self.topics {
             books.waiting = lanes.iter().filter_map(|lane| lane.waiting.get(topic)).map(|waiting| waiting.rows + waiting.repeated).sum();
         }
@@ -169,5 +169,22 @@ pub(crate) fn rolled(reason: Reason, records: u64) {
 
 pub(crate) fn waits(error: &Error, wait_ms: u64) {
     metrics::counter!("loader_retries_total").increment(1);
-    tracing::warn!(%error, wait_ms, "the lake cannot be reached; the queue keeps the records");
+    tracing::warn!(%error, wait_ms, "a disk or the lake cannot be used now; the queue keeps the records");
+}
+
+/// The queue was trimmed of records that these tables do not have: they were in a table that is gone, or in another lake.
+pub(crate) fn lost(partition: &Partition, records: u64) {
+    metrics::counter!("loader_lost_records_total").increment(records);
+    tracing::error!(
+        %partition,
+        records,
+        "records that were stored are in none of these tables and not in the queue any more: they are counted as quarantined. \
+         Is this another lake than before, or was a table deleted?"
+    );
+}
+
+/// The queue could not be trimmed; tried again later.
+pub(crate) fn trim_failed(error: &Error) {
+    metrics::counter!("loader_trim_errors_total").increment(1);
+    tracing::warn!(%error, "the queue was not trimmed; tried again later");
 }

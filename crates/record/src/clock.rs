@@ -37,6 +37,13 @@ impl Timestamp {
         Ok(Self(time.as_microsecond()))
     }
 
+    /// Whether a sender may give this time: in the years 1970 to 9999. Later ones have no RFC 3339 text, which tables and their readers
+    /// need, and both are seconds or nanoseconds taken for microseconds, or a clock that was never set.
+    pub const fn is_sendable(self) -> bool {
+        const YEAR_10000: i64 = 253_402_300_800_000_000;
+        0 <= self.0 && self.0 < YEAR_10000
+    }
+
     /// This time plus some microseconds (minus, when negative); stops at the ends of the range.
     #[must_use]
     pub fn plus_micros(self, micros: i64) -> Self {

@@ -9,6 +9,9 @@ const INVARIANTS: &str = "docs/invariants.md";
 /// How `docs/invariants.md` says that no test holds a promise yet.
 const NOT_YET: &str = "no test yet";
 
+/// The promises that the design makes. Each has its row: a promise does not vanish by its row being deleted.
+const PROMISES: [&str; 11] = ["Q1", "Q2", "Q3", "C1", "C2", "C3", "L1", "L2", "T1", "T2", "S1"];
+
 /// Checks paths and promises.
 pub(super) fn check(sources: &[Source], root: &Path) -> Findings {
     let mut findings = Findings::new();
@@ -20,10 +23,19 @@ pub(super) fn check(sources: &[Source], root: &Path) -> Findings {
             }
         }
     }
-    if let Some(invariants) = sources.iter().find(|source| source.path == INVARIANTS) {
-        findings.extend(promises(&invariants.text, sources));
-    }
+    let invariants = sources.iter().find(|source| source.path == INVARIANTS).map_or("", |source| source.text.as_str());
+    findings.extend(missing_promises(invariants));
+    findings.extend(promises(invariants, sources));
     findings
+}
+
+/// Promises of the design that have no row of their own, or more than one.
+pub(super) fn missing_promises(text: &str) -> Findings {
+    let rows = |id: &str| {
+        text.lines().filter(|line| line.strip_prefix("| ").and_then(|row| row.split('|').next()).map(str::trim) == Some(id)).count()
+    };
+    let wrong = PROMISES.iter().filter(|id| rows(id) != 1);
+    wrong.map(|id| format!("{INVARIANTS}: the promise {id} has {} rows, and must have one", rows(id))).collect()
 }
 
 /// The documents that describe the present. A changelog speaks of the past and may name what is gone.

@@ -77,6 +77,15 @@ fn paths_are_read_from_backticks_and_links() {
 }
 
 #[test]
+fn promise_that_has_vanished_is_found() {
+    let all: String = ["Q1", "Q2", "Q3", "C1", "C2", "C3", "L1", "L2", "T1", "T2", "S1"].map(|id| format!("| {id} | x | y |\n")).concat();
+    assert!(documents::missing_promises(&all).is_empty());
+    assert_eq!(documents::missing_promises(&all.replace("| L2 | x | y |\n", "L2 is told of here\n")).len(), 1);
+    assert_eq!(documents::missing_promises(&format!("{all}| L2 | x | y |\n")).len(), 1);
+    assert_eq!(documents::missing_promises("").len(), 11);
+}
+
+#[test]
 fn promise_without_its_test_is_found() {
     let tests = source("crates/a/tests/it/b.rs", "//! Q1\n#[test]\nfn holds() {}\n");
     let check = |row: &str| documents::promises(row, std::slice::from_ref(&tests)).len();

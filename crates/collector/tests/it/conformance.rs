@@ -53,6 +53,8 @@ async fn a_record_that_breaks_the_schema_is_rejected_with_its_field<D: Door>() {
         (changed("label", Some(serde_json::Value::Null)), "schema_mismatch", Some("/label")),
         (changed("answered_at", Some("yesterday".into())), "schema_mismatch", Some("/answered_at")),
         (changed("answered_at", Some(1_764_000_000_000_000_i64.into())), "stored", None),
+        (changed("answered_at", Some(i64::MAX.into())), "schema_mismatch", Some("/answered_at")),
+        (changed("shown_at", Some((-1).into())), "schema_mismatch", Some("/shown_at")),
         (changed("a/b~", Some(1.into())), "schema_mismatch", Some("/a~1b~0")),
         (changed("door", Some("http".into())), "forged_field", Some("/door")),
     ];

@@ -104,6 +104,7 @@ async fn walk(seed: u64) -> Vec<FaultPoint> {
 
     assert_eq!(world.ids("events").await, expected.ids("events"), "L1: events, seed {seed}");
     assert_eq!(world.ids("points").await, expected.ids("points"), "L1: points, seed {seed}");
+    assert_eq!(progress.quarantined, 0, "L2: nothing is taken for lost, seed {seed}");
     expected.tags.sort();
     assert_eq!(world.tags().await, expected.tags, "L1: dead letters, seed {seed}");
     assert_eq!(progress.repeated(), expected.repeated, "L2: repeats, seed {seed}");

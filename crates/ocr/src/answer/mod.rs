@@ -178,14 +178,18 @@ fn label_field(fields: &Map<String, Value>) -> Result<Label, Rejection> {
     serde_json::from_value(value.clone()).map_err(|_| wrong_type("label", "expected right, wrong, unreadable or not_one_word"))
 }
 
-/// RFC 3339 text, or integer microseconds since 1970 UTC.
+/// RFC 3339 text, or integer microseconds since 1970 UTC; of the years that a table's readers can show.
 fn time_field(fields: &Map<String, Value>, name: &str) -> Result<Option<i64>, Rejection> {
     let expected = || wrong_type(name, "expected an RFC 3339 time such as 2026-11-24T11:15:24.5Z, or integer microseconds since 1970 UTC");
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Timestamp::parse(text).map(|time| Some(time.as_micros())).map_err(|_| expected()),
-        Some(value) => value.as_i64().map(Some).ok_or_else(expected),
+    let time = match fields.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => Timestamp::parse(text).map_err(|_| expected())?,
+        Some(value) => Timestamp::from_micros(value.as_i64().ok_or_else(expected)?),
+    };
+    if !time.is_sendable() {
+        return Err(wrong_type(name, "expected a time of the years 1970 to 9999: is the clock set, and are these microseconds?"));
     }
+    Ok(Some(time.as_micros()))
 }
 
 fn typed_text(fields: &Map<String, Value>, label: Label) -> Result<Option<String>, Rejection> {

@@ -115,3 +115,23 @@ fn only_wrong_has_a_text() {
     bad["label"] = json!("right");
     assert_eq!(check(&desk, &bad, Some(&desk.worker.secret)).map_err(|(tag, _)| tag), Err(RejectionTag::SchemaMismatch));
 }
+
+/// Seen to fail when `time_field` takes every integer: such a time has no RFC 3339 text, and the table's readers stumble over it.
+#[test]
+fn times_that_no_table_can_show_are_refused() {
+    let desk = desk();
+    let year_10000 = 253_402_300_800_000_000_i64;
+    for field in ["answered_at", "shown_at"] {
+        for time in [json!(-1), json!(i64::MIN), json!(i64::MAX), json!(year_10000), json!("1969-12-31T23:59:59Z")] {
+            let mut bad = desk.good.clone();
+            bad[field] = time.clone();
+            let refused = check(&desk, &bad, Some(&desk.worker.secret));
+            assert_eq!(refused, Err((RejectionTag::SchemaMismatch, Some(format!("/{field}")))), "{time}");
+        }
+        for time in [json!(0), json!(year_10000 - 1), json!("9999-12-30T00:00:00Z")] {
+            let mut good = desk.good.clone();
+            good[field] = time.clone();
+            assert!(check(&desk, &good, Some(&desk.worker.secret)).is_ok(), "{time}");
+        }
+    }
+}

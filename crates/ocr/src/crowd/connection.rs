@@ -56,7 +56,7 @@ struct Run {
     #[serde(default)]
     tag: Option<String>,
     #[serde(default)]
-    after_ms: Option<u64>,
+    retry_after_ms: Option<u64>,
 }
 
 /// Reads a server's address, such as `http://127.0.0.1:8080`.
@@ -179,7 +179,7 @@ impl Reply {
             let outcome = match run.outcome.as_str() {
                 "stored" if self.is_success() => Settled::Stored { receipt: run.receipt.unwrap_or_default() },
                 "rejected" => Settled::Rejected { tag: run.tag.unwrap_or_else(|| "untold".to_owned()) },
-                _ => Settled::Retry { after_ms: run.after_ms.or(self.retry_after_ms) },
+                _ => Settled::Retry { after_ms: run.retry_after_ms.or(self.retry_after_ms) },
             };
             if let Some(covered) = settled.get_mut(run.from..=run.to.min(count.saturating_sub(1))) {
                 covered.fill(outcome);

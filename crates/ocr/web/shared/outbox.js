@@ -105,14 +105,14 @@ export class Outbox extends EventTarget {
   /** Sends one batch; returns when to try again, or null to go on at once. */
   async #deliver(source, batch, last) {
     try {
-      const { stored, rejections, after_ms } = sort(batch, await this.#send(batch, last));
+      const { stored, rejections, retry_after_ms } = sort(batch, await this.#send(batch, last));
       await source.settle(stored, rejections);
       this.#problem = null;
       if (stored.length + rejections.length === batch.length) {
         this.#failures = 0;
         return null;
       }
-      return this.#backoff(after_ms);
+      return this.#backoff(retry_after_ms);
     } catch (error) {
       const known = error instanceof ApiError;
       if (known && !error.temporary && batch.length > 1) {
@@ -155,9 +155,9 @@ export class Outbox extends EventTarget {
 
 /** The outcomes of a response by record. An index that no run covers stays waiting: absence never means success. */
 function sort(batch, response) {
-  const sorted = { stored: [], rejections: [], after_ms: 0 };
+  const sorted = { stored: [], rejections: [], retry_after_ms: 0 };
   for (const run of response.outcomes ?? []) {
-    if (run.outcome === "retry") sorted.after_ms = Math.max(sorted.after_ms, run.after_ms ?? 0);
+    if (run.outcome === "retry") sorted.retry_after_ms = Math.max(sorted.retry_after_ms, run.retry_after_ms ?? 0);
     if (!Number.isInteger(run.from) || !Number.isInteger(run.to)) continue;
     for (const { record_id } of batch.slice(run.from, run.to + 1)) {
       if (run.outcome === "stored") sorted.stored.push(record_id);

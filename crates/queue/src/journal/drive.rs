@@ -72,7 +72,11 @@ impl Stepper {
         let (wake, woken) = sync_channel(1);
         let shared = Arc::clone(&self.shared);
         let housekeeper = thread::Builder::new().name("journal-house".into()).spawn(move || housekeeper(&shared, &woken))?;
-        thread::Builder::new().name("journal-writer".into()).spawn(move || self.run(wake, housekeeper))
+        thread::Builder::new().name("journal-writer".into()).spawn(move || {
+            // Outlives `run`, so that the lock is free when somebody is told of the end.
+            let _end = Ending(Arc::clone(&self.shared));
+            self.run(wake, housekeeper);
+        })
     }
 
     fn run(mut self, wake: SyncSender<()>, housekeeper: JoinHandle<()>) {
@@ -90,6 +94,17 @@ impl Stepper {
         // A panic there has been printed; the writer needs nothing from it.
         let _ = housekeeper.join();
         self.close();
+    }
+}
+
+/// Tells those who wait that nothing more will come, also when the writer panics: what waited is then neither stored nor refused.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.poison("a bug: the journal's writer has panicked".to_owned());
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Faults {
     pub write_fails_after: Option<u64>,
     /// The disk's size in bytes.
     pub capacity_bytes: Option<u64>,
+    /// Whether the process has no handles left: no file is made or opened.
+    pub handles_are_gone: bool,
 }
 
 /// A fake disk. Clones are the same disk.
@@ -217,6 +219,15 @@ impl Disk {
         if self.is_off { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
 
+    /// Before a file is made or opened.
+    fn take_handle(&mut self) -> io::Result<()> {
+        if self.faults.handles_are_gone {
+            self.fired += 1;
+            return Err(rustix::io::Errno::MFILE.into());
+        }
+        Ok(())
+    }
+
     fn inode_of(&self, name: &str) -> io::Result<u64> {
         self.names.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
@@ -342,6 +353,7 @@ impl Storage for FaultyStorage {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         let mut disk = self.disk();
         disk.call()?;
+        disk.take_handle()?;
         if disk.names.contains_key(name) {
             return Err(ErrorKind::AlreadyExists.into());
         }
@@ -355,6 +367,7 @@ impl Storage for FaultyStorage {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         let mut disk = self.disk();
         disk.call()?;
+        disk.take_handle()?;
         let inode = disk.inode_of(name)?;
         Ok(self.file(&disk, inode))
     }

@@ -131,7 +131,10 @@ impl Shared {
     /// The error for all that cannot be stored any more.
     pub fn closed_error(&self) -> Error {
         match self.poison.get() {
-            Some(reason) => Error::closed("the journal has stopped: a write to its disk failed").with("reason", reason),
+            Some(reason) => {
+                Error::closed("the journal has stopped after a failure and takes no records any more: restart it once the cause is mended")
+                    .with("reason", reason)
+            }
             None => Error::closed("the journal is closed"),
         }
     }

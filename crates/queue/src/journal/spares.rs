@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use rustix::io::Errno;
+
 use super::{
     config::Config,
     segment::Segment,
@@ -32,7 +34,8 @@ pub(crate) struct Spares {
 }
 
 struct Files {
-    ready: Vec<String>,
+    /// Open already: the writer must not need a file handle when other parts of the process hold all there are.
+    ready: Vec<Spare>,
     number: u64,
 }
 
@@ -42,9 +45,11 @@ pub(crate) struct Spare {
     pub file: Arc<dyn StorageFile>,
 }
 
-/// Whether an error says that the disk is full, which passes, rather than broken.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+/// Whether an error says that something has run out, which passes, rather than that the disk is broken: room on the disk,
+/// or the handles for open files of this process or of the machine.
+pub(crate) fn passes(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 impl Spares {
@@ -54,8 +59,9 @@ impl Spares {
         for name in names.iter().filter(|name| name.ends_with(SUFFIX)) {
             let number = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse::<u64>().ok());
             files.number = files.number.max(number.map_or(0, |number| number.saturating_add(1)));
-            if files.ready.len() < SPARES_MAX && storage.open(name)?.bytes()? == config.segment_bytes {
-                files.ready.push(name.clone());
+            let file = storage.open(name)?;
+            if files.ready.len() < SPARES_MAX && file.bytes()? == config.segment_bytes {
+                files.ready.push(Spare { name: name.clone(), file });
             } else {
                 storage.remove(name)?;
             }
@@ -94,19 +100,18 @@ impl Spares {
         if files.ready.is_empty() { self.make(&mut files) } else { Ok(()) }
     }
 
-    /// A file of zeros, or of what an earlier segment left, of the size of a segment.
+    /// A file of zeros, or of what an earlier segment left, of the size of a segment. Opens no file while one is ready.
     ///
     /// # Errors
-    /// `StorageFull` when the disk cannot take it; nothing is changed then.
+    /// Whatever making one meets; no segment is touched then. [`passes`] tells what goes by.
     pub fn take(&self) -> io::Result<Spare> {
         let mut files = self.files();
         if files.ready.is_empty() {
             self.make(&mut files)?;
         }
-        let name = files.ready.pop().expect("a spare was made");
+        let spare = files.ready.pop().expect("a spare was made");
         self.ready_count.store(files.ready.len() as u64, Ordering::Relaxed);
-        let file = self.storage.open(&name)?;
-        Ok(Spare { name, file })
+        Ok(spare)
     }
 
     /// Makes a spare of a trimmed segment, or removes it.
@@ -115,15 +120,15 @@ impl Spares {
         // A reader that still has the segment must never see the file's next life.
         let unread = Arc::into_inner(segment).filter(|segment| segment.bytes == self.segment_bytes);
         let mut files = self.files();
-        if unread.is_none() || files.ready.len() >= SPARES_MAX {
+        let Some(unread) = unread.filter(|_| files.ready.len() < SPARES_MAX) else {
             self.storage.remove(&name)?;
             return self.storage.sync_dir();
-        }
-        let spare = files.next_name();
+        };
+        let (spare, file) = (files.next_name(), unread.file);
         self.storage.rename(&name, &spare)?;
         // Before the header is written over: otherwise a power cut brings the old name back with new contents.
         self.storage.sync_dir()?;
-        self.add(&mut files, spare);
+        self.add(&mut files, Spare { name: spare, file });
         Ok(())
     }
 
@@ -135,19 +140,22 @@ impl Spares {
         let name = files.next_name();
         let made = self.storage.create(&name).and_then(|file| {
             file.zero(0, self.segment_bytes)?;
-            file.sync_data()
+            file.sync_data()?;
+            Ok(file)
         });
-        if let Err(error) = made {
-            // Best effort: what stays is removed at the next opening, by its size.
-            let _ = self.storage.remove(&name);
-            return Err(error);
+        match made {
+            Ok(file) => self.add(files, Spare { name, file }),
+            Err(error) => {
+                // Best effort: what stays is removed at the next opening, by its size.
+                let _ = self.storage.remove(&name);
+                return Err(error);
+            }
         }
-        self.add(files, name);
         self.refresh_free()
     }
 
-    fn add(&self, files: &mut Files, name: String) {
-        files.ready.push(name);
+    fn add(&self, files: &mut Files, spare: Spare) {
+        files.ready.push(spare);
         self.ready_count.store(files.ready.len() as u64, Ordering::Relaxed);
     }
 

@@ -96,15 +96,25 @@ pub struct FileStorage {
 }
 
 impl FileStorage {
-    /// Opens a folder, making it when it is not there.
+    /// Opens a folder, making it when it is not there, with its name and those of the folders made above it on stable storage.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        if !dir.is_dir() {
-            fs::create_dir_all(dir)?;
-            if let Some(parent) = dir.canonicalize()?.parent() {
-                File::open(parent)?.sync_all()?;
-            }
+        let missing = dir.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).count();
+        fs::create_dir_all(dir)?;
+        // Also one that was there: whoever made it may have died before its name was durable (promise Q1).
+        for made in dir.canonicalize()?.ancestors().take(missing.max(1)) {
+            sync_name(made)?;
         }
         Ok(Self { dir: dir.to_owned(), handle: File::open(dir)? })
+    }
+}
+
+/// Makes the name of a folder durable. A parent that we may not read is somebody else's, and so is the care for it.
+fn sync_name(folder: &Path) -> io::Result<()> {
+    let Some(parent) = folder.parent() else { return Ok(()) };
+    match File::open(parent) {
+        Ok(parent) => parent.sync_all(),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

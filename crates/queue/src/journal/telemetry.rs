@@ -24,10 +24,10 @@ pub(crate) fn poisoned(place: &str, reason: &str) {
     tracing::error!(place, reason, "the journal takes no more records: what was not acknowledged may be lost; mend the disk and restart");
 }
 
-/// The disk has no room for another segment.
-pub(crate) fn disk_full(place: &str, error: &std::io::Error) {
-    metrics::counter!("queue_journal_disk_full_total").increment(1);
-    tracing::warn!(place, %error, "the disk has no room for the journal: records are refused until there is");
+/// The disk has no room for another segment, or the process no handle for it.
+pub(crate) fn refused(place: &str, error: &std::io::Error) {
+    metrics::counter!("queue_journal_refused_total").increment(1);
+    tracing::warn!(place, %error, "the journal cannot begin another segment: records are refused until it can");
 }
 
 /// The housekeeper could not do its work; the writer will do it itself.

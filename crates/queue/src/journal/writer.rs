@@ -233,7 +233,7 @@ impl Writer {
         let spare = match self.shared.spares.take() {
             Ok(spare) => spare,
             // Nothing of these groups is written: they may come again.
-            Err(error) if spares::is_full(&error) => return self.refuse(&error),
+            Err(error) if spares::passes(&error) => return self.refuse(&error),
             Err(error) => return self.poison("preparing a segment", &error),
         };
         match activate(&self.shared, spare, self.next) {
@@ -254,8 +254,8 @@ impl Writer {
     }
 
     fn refuse(&mut self, error: &io::Error) {
-        telemetry::disk_full(&self.shared.storage.place(), error);
-        self.answer_all(|| Error::unavailable("the disk has no room for another segment of the journal").with("reason", error));
+        telemetry::refused(&self.shared.storage.place(), error);
+        self.answer_all(|| Error::unavailable("the journal cannot begin another segment now").with("reason", error));
     }
 
     /// Q2: an error of the disk stops everything; what was written may or may not be there, so nobody is told anything else.

@@ -1,9 +1,15 @@
 //! Every backend against the one suite.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use queue::{Headroom, Journal, MemoryQueue, Queue, conformance, journal::Config};
-use record::{ErrorKind, SystemClock, Tail};
+use record::{Clock, ErrorKind, SystemClock, Tail, Timestamp};
 
 fn small() -> Config {
     Config { segment_bytes: 64 << 10, headroom_bytes_min: 0, batch_bytes_max: 16 << 10, payload_bytes_max: 4 << 10, ..Config::default() }
@@ -58,4 +64,40 @@ async fn a_journal_on_real_files_is_read_after_closing_and_opening() {
             drop(open().expect("closing gives the lock free"));
         }
     }
+}
+
+/// A clock that panics once it is told to: the writer asks it with every batch.
+#[derive(Debug)]
+struct Bomb(SystemClock, AtomicBool);
+
+impl Clock for Bomb {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic_micros(&self) -> u64 {
+        assert!(!self.1.load(Ordering::SeqCst), "the clock panics, as this test wants it");
+        self.0.monotonic_micros()
+    }
+}
+
+/// Q2. Seen to hang when the writer's thread has no `Ending`.
+#[tokio::test]
+async fn a_writer_that_panics_leaves_nobody_waiting() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bomb = Arc::new(Bomb(SystemClock::new(), AtomicBool::new(false)));
+    let journal = Journal::open(dir.path(), small(), Arc::<Bomb>::clone(&bomb)).expect("a new journal");
+    journal.append(vec![conformance::record(0)]).await.expect("stored");
+    let waiting = journal.wait_for(&conformance::partition(&journal), 1);
+    bomb.1.store(true, Ordering::SeqCst);
+    let ends = async {
+        assert_eq!(journal.append(vec![conformance::record(1)]).await.expect_err("not told").kind(), ErrorKind::Closed);
+        assert_eq!(waiting.await.expect_err("never").kind(), ErrorKind::Closed);
+        assert_eq!(journal.close().await.expect_err("not in order").kind(), ErrorKind::Closed);
+    };
+    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("nobody waits for ever");
+    assert_eq!(conformance::read_all(&journal, 0, 10).0.len(), 1, "what was stored can still be read");
+    drop(journal);
+    let journal = Journal::open(dir.path(), small(), Arc::new(SystemClock::new())).expect("the lock is free");
+    assert!((1..=2).contains(&conformance::read_all(&journal, 0, 10).0.len()));
 }

@@ -1,6 +1,8 @@
 //! What a reply means for each record of the request: absence is never success.
 
 use bytes::Bytes;
+use collector::wire::Response;
+use record::{Durability, Outcome, Partition, Position, Rejection, RejectionTag};
 
 use crate::crowd::connection::{Reply, Settled};
 
@@ -19,7 +21,7 @@ fn later() -> Settled {
 #[test]
 fn runs_cover_the_records_that_they_name() {
     let body = r#"{"outcomes":[{"from":0,"to":1,"outcome":"stored","receipt":"q/0:7"},{"from":2,"to":2,"outcome":"rejected","tag":"not_json"},
-        {"from":3,"to":3,"outcome":"retry","after_ms":5}]}"#;
+        {"from":3,"to":3,"outcome":"retry","retry_after_ms":5}]}"#;
     let rejected = Settled::Rejected { tag: "not_json".into() };
     assert_eq!(reply(200, body).settled(4), [stored(), stored(), rejected, Settled::Retry { after_ms: Some(5) }]);
 }
@@ -57,4 +59,24 @@ fn runs_beyond_the_request_do_no_harm() {
         assert_eq!(reply(200, body).settled(2), [stored(), stored()], "{body}");
     }
     assert!(reply(200, r#"{"outcomes":[]}"#).settled(0).is_empty());
+}
+
+/// What the door writes, the crowd and the page read: no field is passed over by one and written by the other. Seen to fail when the
+/// run's waiting time has another name on one of the sides.
+#[test]
+fn what_the_door_writes_is_what_is_read() {
+    let position = |offset| Outcome::Stored(Position { partition: Partition::new("q", 0), offset });
+    let rejected = Outcome::Rejected(Rejection::new(RejectionTag::NotJson, "broken"));
+    let outcomes = [position(7), position(8), rejected, Outcome::Retry { after_ms: 4_321 }];
+    let body = serde_json::to_vec(&Response::new(Durability::Fsync, &outcomes)).expect("JSON");
+    let settled = Reply { status: 200, retry_after_ms: None, body: body.clone().into() }.settled(4);
+    let rejected = Settled::Rejected { tag: "not_json".into() };
+    assert_eq!(settled, [stored(), stored(), rejected, Settled::Retry { after_ms: Some(4_321) }]);
+
+    let written: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let page = include_str!("../../../web/shared/outbox.js");
+    for name in written["outcomes"].as_array().into_iter().flatten().flat_map(|run| run.as_object().into_iter().flatten()) {
+        let name = name.0.as_str();
+        assert!(name == "receipt" || page.contains(&format!("run.{name}")), "the page does not read {name}");
+    }
 }

@@ -210,7 +210,7 @@ async fn records(State(shared): State<Shared>, Path(topic): Path<String>, header
                     if index % 2 == 0 {
                         stored(index, index)
                     } else {
-                        json!({"from": index, "to": index, "outcome": "retry", "after_ms": 1})
+                        json!({"from": index, "to": index, "outcome": "retry", "retry_after_ms": 1})
                     }
                 })
                 .collect();

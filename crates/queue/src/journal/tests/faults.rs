@@ -82,6 +82,36 @@ fn a_full_disk_is_unavailable_until_there_is_room() {
     assert_eq!(numbers(&journal).0.last(), Some(&(stored + 9)));
 }
 
+/// C2. Seen to fail when `take` opens the spare by its name instead of keeping it open, and when `passes` knows full disks alone:
+/// then the journal is poisoned by nothing worse than too many connections.
+#[test]
+fn without_file_handles_the_spare_is_used_and_then_records_are_refused() {
+    let disk = FaultyStorage::new(1);
+    let (journal, mut stepper) = open(&disk, small()).expect("a new journal");
+    stepper.keep_house();
+    let mut stored = 0;
+    while journal.shared.room_bytes.load(std::sync::atomic::Ordering::Relaxed) > small().segment_bytes / 2 {
+        stored += 10;
+        store(&journal, &mut stepper, stored - 10..stored);
+    }
+    stepper.keep_house();
+    disk.set_faults(Faults { handles_are_gone: true, ..Faults::default() });
+    let refused = loop {
+        let told = append(&journal, stored..stored + 10);
+        while stepper.step() {}
+        stepper.keep_house();
+        match told.now_or_never().expect("told") {
+            Ok(_) => stored += 10,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((refused.kind(), journal.status().segments), (ErrorKind::Unavailable, 2), "the spare was taken without a handle");
+    assert!(disk.fired() > 0 && !journal.status().is_poisoned);
+    disk.set_faults(Faults::default());
+    assert_eq!(store(&journal, &mut stepper, stored..stored + 10), stored, "nothing of what was refused is stored");
+    assert_eq!(numbers(&journal), ((0..stored + 10).collect(), 0));
+}
+
 #[test]
 fn some_of_the_disk_is_left_free() {
     let disk = FaultyStorage::new(1);

@@ -1,0 +1,40 @@
+//! How many files and sockets the process may have open, and how many of them connections may take. `server` asks at its start.
+//!
+//! Every connection takes one handle. When they run out, it is not only connections that are refused: the journal cannot begin a segment
+//! and the loader cannot write a file. So connections leave some to the others.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::telemetry;
+
+/// What connections leave to the journal, the tables and the rest: a quarter, and at least so many, or half of a small limit.
+const RESERVED_MIN: u64 = 512;
+
+/// Raises the process's own limit of open files to what the system allows it; returns the limit in force, `None` for no limit.
+fn raise() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        telemetry::handles_not_raised(&error.into());
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many connections fit under a limit of open files; at least one.
+fn fitting(connections_max: usize, limit: Option<u64>) -> usize {
+    let Some(limit) = limit else { return connections_max };
+    let reserved = (limit / 4).max(RESERVED_MIN.min(limit / 2));
+    connections_max.min(usize::try_from(limit - reserved).unwrap_or(usize::MAX)).max(1)
+}
+
+/// How many connections there may be of those that are wanted, once the limit is raised; says so in the log.
+pub(crate) fn connections_max(wanted: usize) -> usize {
+    let limit = raise();
+    let fitting = fitting(wanted, limit);
+    telemetry::connections_limited(wanted, fitting, limit);
+    fitting
+}
+
+#[cfg(test)]
+mod tests;
