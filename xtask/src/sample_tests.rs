@@ -14,7 +14,6 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Seen to fail without `may_write`: what was in `pages` is gone.
 #[test]
 fn a_folder_of_something_else_is_not_emptied() {
     let folder = folder("other");
