@@ -37,6 +37,24 @@ pub const TEST_NEEDS: [Need; 9] = [
 /// Libraries that are not ours, to read the table with; pinned, so that a run next year is the same run.
 const PYTHON_PACKAGES: [&str; 2] = ["deltalake==1.6.6", "pyarrow==26.0.1"];
 
+/// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
+/// not part of this repository: ALTO's are under CC BY-SA 4.0.
+const SCHEMA_PACKAGES: [(&str, &str); 2] = [("kraken", "5.2.9"), ("pdfalto", "0.6.3")];
+
+/// Package, file in it, and the name under which the tests look for it.
+const SCHEMAS: [(&str, &str, &str); 4] = [
+    ("kraken", "tests/resources/pagecontent.xsd", "page-2019.xsd"),
+    ("kraken", "tests/resources/alto-4-3.xsd", "alto-4.xsd"),
+    ("kraken", "tests/resources/xlink.xsd", "xlink.xsd"),
+    ("pdfalto", "schema/alto.xsd", "alto-3.xsd"),
+];
+
+/// Takes a file out of a source package, so that its import is found beside it and nothing is fetched when it is used.
+const TAKE_OUT: &str = "import sys, tarfile
+archive, inside, out = sys.argv[1:]
+text = tarfile.open(archive).extractfile(inside).read()
+open(out, 'wb').write(text.replace(b'http://www.loc.gov/standards/xlink/xlink.xsd', b'xlink.xsd'))";
+
 /// Installs the packages of those things that are not there.
 ///
 /// # Errors
@@ -96,6 +114,40 @@ pub fn python() -> Result<PathBuf> {
     }
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
+}
+
+/// The folder in the cache folder that has the schemas of PAGE and ALTO, for `xmllint`; fetched when it is missing or old.
+///
+/// # Errors
+/// A package cannot be had, or does not have its schema any more.
+pub fn schemas(python: &Path) -> Result<PathBuf> {
+    let folder = workspace::cache()?.join("schemas");
+    let stamp = folder.join("packages.txt");
+    let wanted: Vec<String> = SCHEMA_PACKAGES.iter().map(|(name, version)| format!("{name}=={version}")).collect();
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted.join("\n")) {
+        return Ok(folder);
+    }
+    eprintln!("xtask: fetching the schemas of PAGE and ALTO out of {} (82 MB, once)", wanted.join(" "));
+    let archives = folder.join("archives");
+    std::fs::create_dir_all(&archives).with_context(|| format!("cannot make {}", archives.display()))?;
+    let names = SCHEMA_PACKAGES.map(|(name, _)| name).join(",");
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", &names, "--dest"]);
+    if !pip.arg(&archives).args(&wanted).stdin(Stdio::null()).status().context("pip does not start")?.success() {
+        bail!("pip could not fetch {}", wanted.join(" "));
+    }
+    for (package, inside, name) in SCHEMAS {
+        let version = SCHEMA_PACKAGES.iter().find(|(known, _)| *known == package).map_or("", |(_, version)| version);
+        let archive = archives.join(format!("{package}-{version}.tar.gz"));
+        let mut take = Command::new(python);
+        take.arg("-c").arg(TAKE_OUT).arg(&archive).arg(format!("{package}-{version}/{inside}")).arg(folder.join(name));
+        if !take.stdin(Stdio::null()).status().context("python does not start")?.success() {
+            bail!("{} has no {inside}", archive.display());
+        }
+    }
+    std::fs::remove_dir_all(&archives).with_context(|| format!("cannot remove {}", archives.display()))?;
+    std::fs::write(&stamp, wanted.join("\n")).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(folder)
 }
 
 /// Adds the parts of the toolchain that the checks need and a minimal one lacks.

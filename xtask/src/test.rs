@@ -105,7 +105,9 @@ impl Run {
             return Ok(());
         }
         machine::install(&machine::TEST_NEEDS)?;
-        self.variables.push(("CROWDREAD_PYTHON", machine::python()?));
+        let python = machine::python()?;
+        self.variables.push(("CROWDREAD_SCHEMAS", machine::schemas(&python)?));
+        self.variables.push(("CROWDREAD_PYTHON", python));
         for (variable, program) in [("CROWDREAD_CHROMIUM", "chromium"), ("CROWDREAD_CHROMEDRIVER", "chromedriver")] {
             let path = machine::find(program).with_context(|| format!("{program} is not on the path"))?;
             self.variables.push((variable, path));

@@ -19,9 +19,9 @@ use crate::{
 pub struct PageFigures {
     /// Boxes of the engine.
     pub boxes: u64,
-    /// Of these, boxes whose text equals what is printed in them.
+    /// Of these, boxes whose text equals what is printed in them; of an emptied box, boxes with nothing printed in them.
     pub boxes_right: u64,
-    /// Printed words.
+    /// Printed words, as the convention has them.
     pub printed_words: u64,
     /// Of these, words that are in no box.
     pub printed_without_box: u64,
@@ -95,7 +95,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Compares a page with its true text.
+/// Compares a page with its true text. Words without text are boxes in which nothing is said to be printed.
 ///
 /// CER and WER are counted over each true line and the engine's words on it, so the order in which either file has its lines changes
 /// nothing. A true line that the engine missed counts as deleted, words of the engine that are on no true line as inserted.
@@ -107,7 +107,10 @@ pub fn evaluate(ocr: &Page, truth: &Page, convention: &Convention) -> PageFigure
 pub fn figures(ocr: &Page, alignment: &Alignment, convention: &Convention) -> PageFigures {
     let words: Vec<&str> = ocr.words().map(|word| word.text.as_str()).collect();
     assert_eq!(words.len(), alignment.truth_of.len(), "the alignment is of another page");
-    let right = |(word, truth): &(&&str, &Option<String>)| truth.as_deref().is_some_and(|truth| convention.equal(word, truth));
+    let right = |(word, truth): &(&&str, &Option<String>)| match truth {
+        Some(truth) => convention.equal(word, truth),
+        None => word.is_empty(),
+    };
     let mut found = PageFigures {
         boxes: words.len() as u64,
         boxes_right: words.iter().zip(&alignment.truth_of).filter(right).count() as u64,
@@ -117,7 +120,6 @@ pub fn figures(ocr: &Page, alignment: &Alignment, convention: &Convention) -> Pa
     for line in &alignment.lines {
         let text = line.words.iter().map(|index| words[*index]).collect::<Vec<_>>().join(" ");
         found = found.plus(line_figures(&convention.apply(&text), &convention.apply(&line.truth)));
-        found.printed_words += line.truth.split_whitespace().count() as u64;
     }
     for index in &alignment.unplaced {
         found = found.plus(line_figures(&convention.apply(words[*index]), ""));
@@ -134,6 +136,7 @@ fn line_figures(text: &str, truth: &str) -> PageFigures {
         _ => distance(&our_words, &their_words),
     };
     PageFigures {
+        printed_words: count(&their_words) as u64,
         characters: theirs.len() as u64,
         character_errors: distance(&ours, &theirs) as u64,
         word_errors: word_errors as u64,

@@ -10,8 +10,8 @@ use crate::{
     convention::Convention,
     crowd::load::{ListedPage, TruePage, pair, read_folder},
     evaluate::{Evaluation, PageFigures, evaluate},
-    formats,
-    page::Page,
+    formats::{self, ReadPage},
+    page::Rect,
 };
 
 /// What was compared.
@@ -57,14 +57,32 @@ fn listed(page: &TruePage) -> ListedPage {
 }
 
 fn compare(page: &TruePage, truth: &TruePage, convention: &Convention) -> Result<PageFigures> {
-    let ocr = nth(page, formats::read(&page.file, &page.bytes)?)?;
+    let ocr = match formats::read(&page.file, &page.bytes) {
+        Ok(pages) => nth(page, pages)?.with_emptied(),
+        // Places in another unit than pixels: they are compared by the pages' sizes, since each file gives its own.
+        Err(_) => return compare_unscaled(page, truth, convention),
+    };
     // True text may give its places without the image's size; then they are the engine's.
-    let truth = nth(truth, formats::read_for_image(&truth.file, &truth.bytes, (ocr.width, ocr.height))?)?;
+    let truth = nth(truth, formats::read_for_image(&truth.file, &truth.bytes, (ocr.width, ocr.height))?)?.page;
     Ok(evaluate(&ocr, &truth, convention))
 }
 
-fn nth(of: &TruePage, pages: Vec<formats::ReadPage>) -> Result<Page> {
-    let page =
-        pages.into_iter().nth(of.index).ok_or_else(|| Error::internal("a file has changed its number of pages").with("file", &of.file))?;
-    Ok(page.page)
+fn compare_unscaled(page: &TruePage, truth: &TruePage, convention: &Convention) -> Result<PageFigures> {
+    let ocr = nth(page, formats::read_unscaled(&page.file, &page.bytes)?)?.with_emptied();
+    let mut truth = nth(truth, formats::read_unscaled(&truth.file, &truth.bytes)?)?.page;
+    if truth.width == 0 || truth.height == 0 {
+        // Pixels of an image of unknown size: the text alone has to do.
+        for line in &mut truth.lines {
+            line.text = Some(line.text_or_words().into_owned());
+            (line.rect, line.words) = (Rect::default(), Vec::new());
+        }
+    }
+    Ok(evaluate(&ocr, &truth, convention))
 }
+
+fn nth(of: &TruePage, pages: Vec<ReadPage>) -> Result<ReadPage> {
+    pages.into_iter().nth(of.index).ok_or_else(|| Error::internal("a file has changed its number of pages").with("file", &of.file))
+}
+
+#[cfg(test)]
+mod tests;

@@ -89,12 +89,27 @@ impl Rect {
         Self { x, y, width: self.right().max(other.right()) - x, height: self.bottom().max(other.bottom()) - y }
     }
 
+    /// The same place on an image of another size: each edge times the factor across or down.
+    #[must_use]
+    pub fn scaled(&self, (across, down): (f64, f64)) -> Self {
+        let times = |number: u32, factor: f64| (f64::from(number) * factor).round() as u32;
+        let (x, y) = (times(self.x, across), times(self.y, down));
+        let (right, bottom) = (times(self.right(), across), times(self.bottom(), down));
+        Self { x, y, width: right.saturating_sub(x), height: bottom.saturating_sub(y) }
+    }
+
     /// Pixels that lie in both.
     pub fn overlap_px(&self, other: &Self) -> u64 {
         let width = self.right().min(other.right()).saturating_sub(self.x.max(other.x));
         let height = self.bottom().min(other.bottom()).saturating_sub(self.y.max(other.y));
         u64::from(width) * u64::from(height)
     }
+}
+
+/// The factors across and down from one size to another; 1 where either is not known.
+pub fn scale_between(from: (u32, u32), to: (u32, u32)) -> (f64, f64) {
+    let ratio = |from: u32, to: u32| if from > 0 && to > 0 { f64::from(to) / f64::from(from) } else { 1.0 };
+    (ratio(from.0, to.0), ratio(from.1, to.1))
 }
 
 impl Line {

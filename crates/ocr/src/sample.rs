@@ -54,3 +54,6 @@ fn stem(path: &std::path::Path) -> String {
 fn name(path: &std::path::Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

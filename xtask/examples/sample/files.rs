@@ -18,8 +18,12 @@ const JPEG_QUALITY: u8 = 46;
 /// The collection's folder.
 pub struct Folder(PathBuf);
 
-/// Empties or makes the folder.
-pub fn begin(out: &Path) -> Result<Folder> {
+/// Empties or makes the folder, which the caller has looked into: its note says from the beginning whose it is, so that a run that is
+/// broken off can be made again.
+pub fn begin(out: &Path, seed: u64) -> Result<Folder> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let note = out.join("collection.json");
+    std::fs::write(&note, json!({"command": command(seed)}).to_string()).with_context(|| format!("cannot write {}", note.display()))?;
     for part in ["pages", "truth"] {
         let folder = out.join(part);
         if folder.exists() {
@@ -97,6 +101,11 @@ fn page_xml(sheet: &Sheet, scan: &Scan, image: &str) -> String {
     xml
 }
 
+/// By this `cargo xtask sample` knows a folder that it has made.
+fn command(seed: u64) -> String {
+    format!("cargo xtask sample --seed {seed}")
+}
+
 /// Writes `collection.json`.
 pub fn finish(folder: &Folder, seed: u64, sheets: &[Sheet], readings: &[Reading]) -> Result<()> {
     let page = |(sheet, reading): (&Sheet, &Reading)| -> Value {
@@ -110,6 +119,8 @@ pub fn finish(folder: &Folder, seed: u64, sheets: &[Sheet], readings: &[Reading]
             "ocr": format!("pages/{}.tsv", sheet.name),
             "truth": format!("truth/{}.xml", sheet.name),
             "words_printed": reading.words,
+            "boxes": reading.boxes,
+            "boxes_right": reading.right,
             "wear": (reading.wear * 1000.0).round() / 1000.0,
         })
     };
@@ -125,7 +136,7 @@ pub fn finish(folder: &Folder, seed: u64, sheets: &[Sheet], readings: &[Reading]
         "licence": "CC0-1.0",
         "about": "Text written for this project, set in openly licensed fonts, worn by a program, read by a real OCR engine. No real book is shown.",
         "seed": seed,
-        "command": format!("cargo xtask sample --seed {seed}"),
+        "command": command(seed),
         "engine": engine::version()?,
         "fonts": fonts,
         "pages": sheets.iter().zip(readings).map(page).collect::<Vec<_>>(),

@@ -43,7 +43,7 @@ fn make(seed: u64, out: &Path) -> Result<()> {
         let folio = rng.random_range(11..380);
         sheets.push(typeset::set(page, &face, folio, &mut rng)?);
     }
-    let folder = files::begin(out)?;
+    let folder = files::begin(out, seed)?;
     let mut pages = Vec::new();
     for (number, sheet) in sheets.iter().enumerate() {
         let scanned = wear_to(aims[number], number, &sheets, seed, &folder)?;

@@ -53,14 +53,25 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes the corrected pages into a folder; gives how many.
+/// Writes the corrected pages into a folder; gives how many. Fails after it if any could not be written.
 pub fn write_files(collection: &Collection, corrections: &[PageCorrections], target: Option<Format>, out: &PathBuf) -> Result<usize> {
     let failed =
         |error: std::io::Error| Error::unavailable("cannot write the corrected pages").with("folder", out.display()).because(error);
     fs::create_dir_all(out).map_err(failed)?;
-    let files = corrections::files(collection, corrections, target, SystemClock::new().now())?;
-    for file in &files {
+    let corrected = corrections::files(collection, corrections, target, SystemClock::new().now());
+    for file in &corrected.files {
         fs::write(out.join(&file.name), &file.bytes).map_err(failed)?;
     }
-    Ok(files.len())
+    for error in &corrected.failed {
+        eprintln!("  {error}");
+    }
+    if let Some(first) = corrected.failed.first() {
+        let error = Error::new(first.kind(), "some pages were not written; the rest are there");
+        return Err(error
+            .with("failed", corrected.failed.len())
+            .with("written", corrected.files.len())
+            .with("folder", out.display())
+            .into());
+    }
+    Ok(corrected.files.len())
 }

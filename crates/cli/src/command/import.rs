@@ -46,7 +46,10 @@ pub fn run(args: Args) -> Result<()> {
         Claim::Owned(owner) => runtime()?.block_on(import_there(&args, &owner))?,
     };
     for imported in report.imported.iter().filter(|imported| !imported.problems.is_empty()) {
-        eprintln!("  {}: {} words left out, the first: {}", imported.file, imported.problems.len(), imported.problems[0]);
+        eprintln!("  {}: {} left out, the first: {}", imported.file, imported.problems.len(), imported.problems[0]);
+    }
+    for left_out in &report.left_out {
+        eprintln!("  left out: {left_out}");
     }
     for failed in &report.failed {
         eprintln!("  {failed}");
@@ -90,7 +93,7 @@ async fn import_there(args: &Args, owner: &Owner) -> Result<ImportReport> {
     let client = reqwest::Client::new();
     let url = format!("{}/v1/collections/{}/pages", owner.url, args.collection);
     let bar = progress_bar(found.ocr.len() as u64, "uploading");
-    let mut report = ImportReport::default();
+    let mut report = ImportReport { left_out: found.left_out.clone(), ..ImportReport::default() };
     for ocr in &found.ocr {
         let upload = async {
             let files = import::read_files(&found, ocr)?;

@@ -17,6 +17,9 @@ const SIZES: [(usize, usize); 8] = [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (2, 
 const FREE_WORDS: usize = 400;
 const BAND_WORDS: usize = 200;
 
+/// How far apart (as [`Table::apart`] counts) an emptied box and a printed word may stand to be one: three characters.
+const EMPTIED_APART_MAX: f64 = 0.45;
+
 /// Words that belong together; one of the two is empty where a word has no counterpart.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
@@ -37,39 +40,67 @@ struct Table<'a> {
     engine_texts: Vec<[Vec<char>; 3]>,
     printed_texts: Vec<[Vec<char>; 3]>,
     character_px: f64,
+    cells: Cells,
+}
+
+/// The cells of the band: what is outside of it takes no memory.
+struct Cells {
+    /// For each row its first column and where its cells begin.
+    rows: Vec<(usize, usize)>,
     costs: Vec<f64>,
     steps: Vec<(u8, u8)>,
+}
+
+impl Cells {
+    fn new(rows: usize, columns: usize) -> Self {
+        let mut cells = 0;
+        let starts = (0..=rows).map(|row| {
+            let (first, last) = band(row, rows, columns);
+            let start = cells;
+            cells += last + 1 - first;
+            (first, start)
+        });
+        let rows = starts.collect();
+        Self { rows, costs: vec![f64::INFINITY; cells], steps: vec![(0, 0); cells] }
+    }
+
+    /// Where a cell is; none when it is outside of the band.
+    fn at(&self, i: usize, j: usize) -> Option<usize> {
+        let (first, start) = self.rows[i];
+        let end = self.rows.get(i + 1).map_or(self.costs.len(), |(_, next)| *next);
+        j.checked_sub(first).map(|offset| start + offset).filter(|cell| *cell < end)
+    }
+
+    fn cost(&self, i: usize, j: usize) -> f64 {
+        self.at(i, j).map_or(f64::INFINITY, |cell| self.costs[cell])
+    }
 }
 
 impl<'a> Table<'a> {
     fn new(engine: &'a [&'a EngineWord<'a>], printed: &'a [&'a PrintedWord], convention: &Convention) -> Self {
         let engine_words: Vec<&str> = engine.iter().map(|word| word.text).collect();
         let printed_words: Vec<&str> = printed.iter().map(|word| word.text.as_str()).collect();
-        let (pixels, characters) = engine.iter().fold((0, 1), |(px, n), word| (px + word.rect.width, n + word.text.chars().count() as u32));
-        let cells = (engine.len() + 1) * (printed.len() + 1);
+        let with_text = engine.iter().filter(|word| !word.text.is_empty());
+        let (pixels, characters) = with_text.fold((0, 1), |(px, n), word| (px + word.rect.width, n + word.text.chars().count() as u32));
         Self {
             engine,
             printed,
             engine_texts: joined(&engine_words, convention),
             printed_texts: joined(&printed_words, convention),
             character_px: (f64::from(pixels) / f64::from(characters)).max(1.0),
-            costs: vec![f64::INFINITY; cells],
-            steps: vec![(0, 0); cells],
+            cells: Cells::new(engine.len(), printed.len()),
         }
-    }
-
-    fn cell(&self, i: usize, j: usize) -> usize {
-        i * (self.printed.len() + 1) + j
     }
 
     fn filled(mut self) -> Self {
         let (rows, columns) = (self.engine.len(), self.printed.len());
-        self.costs[0] = 0.0;
+        self.cells.costs[0] = 0.0;
         for i in 0..=rows {
             let (first, last) = band(i, rows, columns);
             for j in first..=last {
                 if i > 0 {
-                    self.offer(i, j, (1, 0), gap(&self.engine_texts[i][0]));
+                    let cost = if self.is_emptied(i - 1..i) { 0.0 } else { gap(&self.engine_texts[i][0]) };
+                    self.offer(i, j, (1, 0), cost);
                 }
                 if j > 0 {
                     self.offer(i, j, (0, 1), gap(&self.printed_texts[j][0]));
@@ -86,22 +117,33 @@ impl<'a> Table<'a> {
 
     fn offer_group(&mut self, i: usize, j: usize, (m, n): (usize, usize)) {
         let (ours, theirs) = (&self.engine_texts[i][m - 1], &self.printed_texts[j][n - 1]);
-        let extra = 0.3 * (m + n - 2) as f64 + self.apart(i - m..i, j - n..j);
-        let before = self.costs[self.cell(i - m, j - n)];
+        let apart = self.apart(i - m..i, j - n..j);
+        let emptied = self.is_emptied(i - m..i);
+        if emptied && self.printed[j - 1].middle_x.is_none() {
+            return;
+        }
+        // A box without text costs nothing alone. It holds a word only where the word stands and has no other box.
+        let extra = 0.3 * (m + n - 2) as f64 + apart - if emptied { EMPTIED_APART_MAX } else { 0.0 };
+        let before = self.cells.cost(i - m, j - n);
         let least = ours.len().abs_diff(theirs.len()) as f64 + extra;
-        if before + least < self.costs[self.cell(i, j)] {
+        if before + least < self.cells.cost(i, j) {
             let cost = distance(ours, theirs) as f64 + extra;
             self.offer(i, j, (m, n), cost);
         }
     }
 
     fn offer(&mut self, i: usize, j: usize, step: (usize, usize), cost: f64) {
-        let cost = self.costs[self.cell(i - step.0, j - step.1)] + cost;
-        let cell = self.cell(i, j);
-        if cost < self.costs[cell] {
-            self.costs[cell] = cost;
-            self.steps[cell] = (step.0 as u8, step.1 as u8);
+        let cost = self.cells.cost(i - step.0, j - step.1) + cost;
+        let cell = self.cells.at(i, j).expect("only cells of the band are filled");
+        if cost < self.cells.costs[cell] {
+            self.cells.costs[cell] = cost;
+            self.cells.steps[cell] = (step.0 as u8, step.1 as u8);
         }
+    }
+
+    /// Whether none of these boxes has a text: people found nothing printed there.
+    fn is_emptied(&self, engine: Range<usize>) -> bool {
+        self.engine[engine].iter().all(|word| word.text.is_empty())
     }
 
     /// 0.15 for each character's width between the middles, at most 2.
@@ -116,7 +158,7 @@ impl<'a> Table<'a> {
         let (mut i, mut j) = (self.engine.len(), self.printed.len());
         let mut groups = Vec::new();
         while i > 0 || j > 0 {
-            let (m, n) = self.steps[self.cell(i, j)];
+            let (m, n) = self.cells.at(i, j).map_or((0, 0), |cell| self.cells.steps[cell]);
             assert!(m > 0 || n > 0, "a cell within the band was not reached");
             let (to_i, to_j) = (i - usize::from(m), j - usize::from(n));
             groups.push(Group { engine: to_i..i, truth: to_j..j });
@@ -145,6 +187,12 @@ fn band(row: usize, rows: usize, columns: usize) -> (usize, usize) {
 fn joined(words: &[&str], convention: &Convention) -> Vec<[Vec<char>; 3]> {
     let text = |from: usize, to: usize| -> Vec<char> { convention.apply(&words[from..to].join(" ")).chars().collect() };
     (0..=words.len()).map(|end| [1, 2, 3].map(|count| if count <= end { text(end - count, end) } else { Vec::new() })).collect()
+}
+
+/// How many cells are kept for so many words on both sides.
+#[cfg(test)]
+pub(super) fn cells_of(engine: usize, printed: usize) -> usize {
+    Cells::new(engine, printed).costs.len()
 }
 
 /// What is printed in each box of a group. Of several boxes each gets its characters.

@@ -1,24 +1,23 @@
 //! Import: OCR files and their images into a collection's folder. Called by `crowdread import` and by the server's upload.
 //!
-//! files → sort into images and OCR files → parse → pair → check boxes against the image → copy → page entry
+//! files → sort and pair (`found`) → parse for the image's size → check boxes against the image → copy → page entry
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
 };
 
-use record::{Digest, Error, Result};
+use record::{Digest, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
-use super::{Collection, ImageNote, PageReading, check_name, disk, read_page_entry, write_json, write_whole};
+pub use super::found::{Found, IMAGE_ENDINGS};
+use super::{Collection, ImageNote, PageReading, check_name, disk, read_json, read_page_entry, write_json, write_whole};
 use crate::{
     crop::PageImage,
-    formats::{self, Problem},
-    page::Page,
+    formats::{self, Problem, ReadPage},
+    page::{Line, Page, Rect, scale_between},
 };
-
-/// The endings that are taken for images, in the order in which an image without a name in the OCR file is looked for.
-pub const IMAGE_ENDINGS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
 
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -32,9 +31,9 @@ pub struct Imported {
     pub page: String,
     /// Words taken.
     pub words: usize,
-    /// Whether the same reading was there already; it is replaced by the same bytes.
+    /// Whether the page had a reading by this engine already: the same, or one that this takes the place of.
     pub known: bool,
-    /// Words that were left out, and why.
+    /// Words that were left out, and what else is not as it should be, and why.
     pub problems: Vec<String>,
 }
 
@@ -45,6 +44,8 @@ pub struct ImportReport {
     pub imported: Vec<Imported>,
     /// OCR files that are not, each with what is wrong, where, and how to mend it.
     pub failed: Vec<String>,
+    /// Files in the folders that are no OCR files, each with what it is.
+    pub left_out: Vec<String>,
 }
 
 /// An OCR file and its image, as bytes with names.
@@ -60,88 +61,13 @@ pub struct PageFiles {
     pub image: Vec<u8>,
 }
 
-/// The files below some paths (folders one level deep), sorted into OCR files and images.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Files that may be OCR files, by name.
-    pub ocr: Vec<PathBuf>,
-    /// Images, by path.
-    pub images: Vec<PathBuf>,
-}
-
-impl Found {
-    /// Looks at the paths; hidden files and files of other kinds in a folder are passed over, a file that is named is not.
-    ///
-    /// # Errors
-    /// `Invalid` when a path is not there.
-    pub fn below(paths: &[PathBuf]) -> Result<Self> {
-        let mut found = Self::default();
-        for path in paths {
-            if path.is_dir() {
-                for entry in super::sorted_entries(path)? {
-                    let hidden = entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
-                    if entry.is_file() && !hidden && (is_image(&entry) || formats::is_ocr_name(&entry)) {
-                        found.add(entry);
-                    }
-                }
-            } else if path.is_file() {
-                found.add(path.clone());
-            } else {
-                return Err(Error::invalid("there is no such file or folder").with("path", path.display()));
-            }
-        }
-        // An OCR file that is named without its image finds it among its neighbours.
-        for folder in found.ocr.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect::<std::collections::BTreeSet<_>>() {
-            let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
-            for entry in super::sorted_entries(&folder)? {
-                if entry.is_file() && is_image(&entry) && !found.images.contains(&entry) {
-                    found.images.push(entry);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn add(&mut self, path: PathBuf) {
-        if is_image(&path) { self.images.push(path) } else { self.ocr.push(path) }
-    }
-
-    /// The image of a page: the one with the name inside the file, else the one with the file's own stem.
-    ///
-    /// # Errors
-    /// `Invalid` when there is none, naming what was looked for.
-    pub fn image_of(&self, ocr: &Path, page: &Page) -> Result<&Path> {
-        let named = page.image_name.as_deref().map(|name| name.rsplit(['/', '\\']).next().unwrap_or(name));
-        if let Some(image) = named.and_then(|name| self.images.iter().find(|path| path.file_name().is_some_and(|file| file == name))) {
-            return Ok(image);
-        }
-        let stems: Vec<&str> = named.into_iter().chain(ocr.file_name().and_then(|name| name.to_str())).collect();
-        for stem in stems.iter().flat_map(|name| stems_of(name)) {
-            if let Some(image) = self.images.iter().find(|path| path.file_stem().is_some_and(|file| file == stem)) {
-                return Ok(image);
-            }
-        }
-        Err(Error::invalid(
-            "no image belongs to this file: put it beside the file, under the name that the file gives or under the file's own",
-        )
-        .with("file", ocr.display())
-        .with("looked_for", stems.join(" or ")))
-    }
-}
-
-/// `a.b.xml` gives `a.b.xml`, `a.b`, `a`: names with one ending after the other taken off.
-fn stems_of(name: &str) -> Vec<&str> {
-    let mut stems = vec![name];
-    while let Some((stem, _)) = stems[stems.len() - 1].rsplit_once('.')
-        && !stem.is_empty()
-    {
-        stems.push(stem);
-    }
-    stems
-}
-
-fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+/// What is done when the page has another reading by the same engine, from another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and the new one is refused: people may be reading it.
+    Keep,
+    /// The new one takes its place.
+    Replace,
 }
 
 /// Imports files into a collection; `progress` is told after each OCR file how many are done, and of how many.
@@ -160,15 +86,34 @@ pub fn import_paths(
             .with("images", found.images.len())
             .with("mend", "crowdread ocr IMAGE… --out DIR makes them"));
     }
-    let mut report = ImportReport::default();
+    let mut report = ImportReport { left_out: found.left_out.clone(), ..ImportReport::default() };
+    // A page's readings by the same engine in one import: which is meant is not known.
+    let mut taken: HashMap<(Digest, String), PathBuf> = HashMap::new();
     for (index, ocr) in found.ocr.iter().enumerate() {
-        match read_files(&found, ocr).and_then(|files| import_page(collection, &files, engine)) {
+        let imported = read_files(&found, ocr).and_then(|files| {
+            let checked = check(&files, engine)?;
+            let key = (checked.id, checked.engine.clone());
+            let existing = if taken.contains_key(&key) { Existing::Keep } else { Existing::Replace };
+            let imported = take(collection, &files, checked, existing).map_err(|error| match taken.get(&key) {
+                Some(first) if error.kind() == ErrorKind::Invalid => twice(&key.1, first),
+                _ => error,
+            })?;
+            taken.entry(key).or_insert_with(|| ocr.clone());
+            Ok(imported)
+        });
+        match imported {
             Ok(imported) => report.imported.push(imported),
             Err(error) => report.failed.push(format!("{}: {error}", ocr.display())),
         }
         progress(index + 1, found.ocr.len());
     }
     Ok(report)
+}
+
+fn twice(engine: &str, first: &Path) -> Error {
+    Error::invalid("another file of this import has the same image and engine: import one of them, or each with its own --engine")
+        .with("engine", engine)
+        .with("imported", first.display())
 }
 
 /// Reads an OCR file and its image.
@@ -178,40 +123,64 @@ pub fn import_paths(
 pub fn read_files(found: &Found, ocr: &Path) -> Result<PageFiles> {
     let ocr_bytes = read_capped(ocr)?;
     let ocr_name = file_name(ocr);
-    let parsed = formats::read(&ocr_name, &ocr_bytes)?;
-    let page = only_page(&ocr_name, &parsed)?;
-    let image = found.image_of(ocr, &page.page)?;
+    let names = formats::image_names(&ocr_name, &ocr_bytes)?;
+    let image = found.image_of(ocr, only(&ocr_name, &names)?.as_deref())?;
     Ok(PageFiles { ocr: ocr_bytes, image_name: file_name(image), image: read_capped(image)?, ocr_name })
 }
 
-/// Imports one page. Nothing of it is in the collection unless all of it is.
+/// Imports one page into a collection that people may be reading. Nothing of it is in the collection unless all of it is.
 ///
 /// # Errors
-/// `Invalid` says what is wrong with the file or its image; `Unavailable` when the disk fails.
+/// `Invalid` says what is wrong with the file or its image, or that the page has another reading by this engine; `Unavailable` when the
+/// disk fails.
 pub fn import_page(collection: &mut Collection, files: &PageFiles, engine: Option<&str>) -> Result<Imported> {
-    let parsed = formats::read(&files.ocr_name, &files.ocr)?;
-    let formats::ReadPage { mut page, mut problems, .. } = only_page(&files.ocr_name, &parsed)?.clone();
-    if page.words().next().is_none() && page.lines.iter().any(|line| line.text.is_some()) {
+    take(collection, files, check(files, engine)?, Existing::Keep)
+}
+
+/// A page that can be taken in.
+struct Checked {
+    id: Digest,
+    engine: String,
+    page: Page,
+    size_px: (u32, u32),
+    problems: Vec<Problem>,
+}
+
+fn check(files: &PageFiles, engine: Option<&str>) -> Result<Checked> {
+    let image = PageImage::decode(&files.image).map_err(|error| error.with("image", &files.image_name))?;
+    let size_px = image.size_px();
+    let mut pages = formats::read_for_image(&files.ocr_name, &files.ocr, size_px)?;
+    only(&files.ocr_name, &pages)?;
+    let ReadPage { mut page, mut problems, .. } = pages.remove(0);
+    if !page.has_word_boxes() && page.lines.iter().any(|line| line.text.is_some()) {
         return Err(Error::invalid(
             "the file has lines but no word boxes, and a word's picture cannot be cut out without one: export it again with words, or read the image with `crowdread ocr`",
         ));
     }
-    let image = PageImage::decode(&files.image).map_err(|error| error.with("image", &files.image_name))?;
-    let size = image.size_px();
-    keep_words_inside(&mut page, size, &mut problems);
-    let words = page.words().count();
-    if words == 0 {
+    fit(&mut page, size_px).map_err(|error| error.with("file", &files.ocr_name).with("image", &files.image_name))?;
+    keep_words_inside(&mut page, size_px, &mut problems);
+    if !page.has_word_boxes() {
         let first = problems.first().map(Problem::to_string).unwrap_or_default();
         return Err(Error::invalid("no words on this page").with("left_out", problems.len()).with("first", first));
     }
     let engine = engine_name(engine, &page);
-    let known = store(collection, files, &engine, page, size)?;
-    let page = Digest::of(&[b"image", &files.image]).to_string();
-    Ok(Imported { file: files.ocr_name.clone(), page, words, known, problems: problems.iter().map(Problem::to_string).collect() })
+    // What the file does not say, an export to another format says.
+    page.image_name.get_or_insert_with(|| files.image_name.clone());
+    if page.engine.is_none() && engine != UNKNOWN_ENGINE {
+        page.engine = Some(engine.clone());
+    }
+    Ok(Checked { id: Digest::of(&[b"image", &files.image]), engine, page, size_px, problems })
 }
 
-fn only_page<'a>(name: &str, parsed: &'a [formats::ReadPage]) -> Result<&'a formats::ReadPage> {
-    match parsed {
+fn take(collection: &mut Collection, files: &PageFiles, checked: Checked, existing: Existing) -> Result<Imported> {
+    let (page, words) = (checked.id.to_string(), checked.page.words().count());
+    let problems = checked.problems.iter().map(Problem::to_string).collect();
+    let known = store(collection, files, checked, existing)?;
+    Ok(Imported { file: files.ocr_name.clone(), page, words, known, problems })
+}
+
+fn only<'a, T>(name: &str, pages: &'a [T]) -> Result<&'a T> {
+    match pages {
         [page] => Ok(page),
         pages => Err(Error::invalid("expected one page in a file: split it, one file for each image")
             .with("file", name)
@@ -219,63 +188,139 @@ fn only_page<'a>(name: &str, parsed: &'a [formats::ReadPage]) -> Result<&'a form
     }
 }
 
+/// Brings the places of a page onto an image that is another copy of the one that was read, larger or smaller. A pixel or two are no
+/// other size.
+fn fit(page: &mut Page, size_px: (u32, u32)) -> Result<()> {
+    const SAME_PX: u32 = 2;
+    const SHAPE_SHARE: f64 = 0.01;
+    let said = (page.width, page.height);
+    let same = said.0.abs_diff(size_px.0) <= SAME_PX && said.1.abs_diff(size_px.1) <= SAME_PX;
+    if same || said.0 == 0 || said.1 == 0 {
+        return Ok(());
+    }
+    let scale = scale_between(said, size_px);
+    if (scale.0 / scale.1 - 1.0).abs() > SHAPE_SHARE {
+        return Err(Error::invalid(
+            "the file is of an image of another shape: is it the right one, and is it turned or cut otherwise than the one that was read?",
+        )
+        .with("file_says", format_args!("{}x{}", said.0, said.1))
+        .with("image_has", format_args!("{}x{}", size_px.0, size_px.1)));
+    }
+    let within = |rect: &Rect| {
+        let rect = rect.scaled(scale);
+        let (right, bottom) = (rect.right().min(size_px.0), rect.bottom().min(size_px.1));
+        Rect { width: right.saturating_sub(rect.x), height: bottom.saturating_sub(rect.y), ..rect }
+    };
+    let corners = |polygon: &mut Vec<(u32, u32)>| {
+        for corner in polygon {
+            let at = Rect { x: corner.0, y: corner.1, ..Rect::default() }.scaled(scale);
+            *corner = (at.x.min(size_px.0), at.y.min(size_px.1));
+        }
+    };
+    for line in &mut page.lines {
+        line.rect = within(&line.rect);
+        corners(&mut line.polygon);
+        for word in &mut line.words {
+            word.rect = within(&word.rect);
+            corners(&mut word.polygon);
+        }
+    }
+    Ok(())
+}
+
 fn keep_words_inside(page: &mut Page, (width, height): (u32, u32), problems: &mut Vec<Problem>) {
     for line in &mut page.lines {
         line.words.retain(|word| {
-            let inside = word.rect.width > 0 && word.rect.height > 0 && word.rect.right() <= width && word.rect.bottom() <= height;
-            let text = !word.text.trim().is_empty();
+            let found = word.rect;
+            let inside = found.width > 0 && found.height > 0 && found.right() <= width && found.bottom() <= height;
             if !inside {
-                let found = word.rect;
-                problems.push(Problem {
-                    element: word.id.clone(),
-                    line: None,
-                    message: format!(
-                        "the box {}x{}+{}+{} is not within the image of {width}x{height} pixels",
-                        found.width, found.height, found.x, found.y
-                    ),
-                });
+                let box_px = format!("{}x{}+{}+{}", found.width, found.height, found.x, found.y);
+                let message = format!("the box {box_px} is not within the image of {width}x{height} pixels");
+                problems.push(Problem { element: word.id.clone(), line: None, message });
             }
-            inside && text
+            inside
         });
         let around = line.words.iter().map(|word| word.rect).reduce(|a, b| a.union(&b));
         if line.rect.right() > width || line.rect.bottom() > height || line.rect.width == 0 || line.rect.height == 0 {
-            line.rect = around.unwrap_or(line.rect);
+            line.rect = around.unwrap_or_default();
+            line.polygon.clear();
         }
     }
-    page.lines.retain(|line| !line.words.is_empty());
+    // A line without words is not judged; its text goes into exports.
+    page.lines.retain(|line| !line.words.is_empty() || line.text.is_some());
+    let unboxed: Vec<&Line> = page.lines.iter().filter(|line| line.words.is_empty()).collect();
+    if let Some(first) = unboxed.first().filter(|_| page.has_word_boxes()) {
+        let message =
+            format!("{} lines have no word boxes: their words are not judged, and exports have them as they were read", unboxed.len());
+        problems.push(Problem { element: first.id.clone(), line: None, message });
+    }
     (page.width, page.height) = (width, height);
 }
 
+/// The name of an engine that neither the file nor a person says.
+const UNKNOWN_ENGINE: &str = "unknown";
+
 fn engine_name(asked: Option<&str>, page: &Page) -> String {
-    let name = asked.or(page.engine.as_deref()).unwrap_or("unknown");
+    let name = asked.or(page.engine.as_deref()).unwrap_or(UNKNOWN_ENGINE);
     name.trim().chars().take(80).collect()
 }
 
-fn store(collection: &mut Collection, files: &PageFiles, engine: &str, page: Page, size: (u32, u32)) -> Result<bool> {
+/// A reading as it is on disk.
+#[derive(Serialize, Deserialize)]
+struct StoredReading {
+    /// The file with what the engine wrote.
+    source_file: String,
+    #[serde(flatten)]
+    reading: PageReading,
+}
+
+/// Puts a page on disk and into the collection; tells whether the page had a reading by this engine.
+fn store(collection: &mut Collection, files: &PageFiles, checked: Checked, existing: Existing) -> Result<bool> {
     check_name(&collection.settings.name)?;
-    let id = Digest::of(&[b"image", &files.image]);
+    let Checked { id, engine, page, size_px, .. } = checked;
     let folder = collection.folder.join("pages").join(id.to_string());
     fs::create_dir_all(&folder).map_err(|error| disk("make the folder", &folder, error))?;
-    let (title, ending) = files.image_name.rsplit_once('.').unwrap_or((&files.image_name, "image"));
-    let note = ImageNote { file: format!("image.{}", ending.to_ascii_lowercase()), title: title.to_owned(), width: size.0, height: size.1 };
+    let image_name = files.image_name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let (title, ending) = image_name.rsplit_once('.').unwrap_or((image_name, "image"));
+    let note =
+        ImageNote { file: format!("image.{}", ending.to_ascii_lowercase()), title: title.to_owned(), width: size_px.0, height: size_px.1 };
     if !folder.join("image.json").exists() {
         write_whole(&folder.join(&note.file), &files.image)?;
         write_json(&folder.join("image.json"), &note)?;
     }
-    // An engine's name may hold anything; its files are named by hash.
-    let stem = format!("reading-{}", Digest::of(&[engine.as_bytes()]));
+    // An engine's name may hold anything; its files are named by hash. A source is never written over: the reading names its own.
+    let stem = reading_stem(&engine);
     let ocr_ending = files.ocr_name.rsplit_once('.').map_or("ocr", |(_, ending)| ending);
-    write_whole(&folder.join(format!("{stem}.source.{}", ending_or(ocr_ending))), &files.ocr)?;
-    let reading = PageReading { engine: engine.to_owned(), source_name: files.ocr_name.clone(), page };
+    let source_file = format!("{stem}.{}.source.{}", Digest::of(&[&files.ocr]), ending_or(ocr_ending));
     let path = folder.join(format!("{stem}.json"));
-    let known = path.exists();
-    write_json(&path, &reading)?;
+    let before: Option<StoredReading> = if path.exists() { Some(read_json(&path)?) } else { None };
+    let known = before.is_some();
+    let same_file = before.as_ref().is_some_and(|before| before.source_file == source_file);
+    if existing == Existing::Keep && known && !same_file {
+        return Err(Error::invalid(
+            "the page has another reading by this engine, which people may be reading: give this one its own name with --engine, or stop the server and import again, which replaces it",
+        )
+        .with("engine", engine)
+        .with("has", before.map(|before| before.reading.source_name).unwrap_or_default()));
+    }
+    if existing == Existing::Replace || !known {
+        write_whole(&folder.join(&source_file), &files.ocr)?;
+        let reading = PageReading { engine, source_name: files.ocr_name.clone(), page };
+        write_json(&path, &StoredReading { source_file: source_file.clone(), reading })?;
+        if let Some(old) = before.filter(|_| !same_file) {
+            let _ = fs::remove_file(folder.join(old.source_file)); // nothing names it any more
+        }
+    }
     let entry = read_page_entry(&folder)?.ok_or_else(|| Error::internal("a page that was just written is not there"))?;
     match collection.pages.iter_mut().find(|page| page.id == id) {
         Some(page) => *page = entry,
         None => collection.pages.push(entry),
     }
     Ok(known)
+}
+
+fn reading_stem(engine: &str) -> String {
+    format!("reading-{}", Digest::of(&[engine.as_bytes()]))
 }
 
 /// `json` is what our own files end in, so a source never does.
@@ -289,11 +334,11 @@ fn ending_or(ending: &str) -> &str {
 /// `Corrupt` when they are gone.
 pub fn source_bytes(collection: &Collection, page: &Digest, reading: &PageReading) -> Result<Vec<u8>> {
     let folder = collection.folder.join("pages").join(page.to_string());
-    let stem = format!("reading-{}.source.", Digest::of(&[reading.engine.as_bytes()]));
-    let path = super::sorted_entries(&folder)?
-        .into_iter()
-        .find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&stem)))
-        .ok_or_else(|| Error::corrupt("what the engine wrote is gone from the collection's folder").with("folder", folder.display()))?;
+    let stored: StoredReading = read_json(&folder.join(format!("{}.json", reading_stem(&reading.engine))))?;
+    let path = folder.join(&stored.source_file);
+    if !path.is_file() {
+        return Err(Error::corrupt("what the engine wrote is gone from the collection's folder").with("file", path.display()));
+    }
     read_capped(&path)
 }
 
@@ -321,3 +366,6 @@ pub fn summary(report: &ImportReport) -> BTreeMap<&str, usize> {
     counts.retain(|_, count| *count > 0);
     counts
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,18 @@
 //! ```text
 //! collections/NAME/collection.json               settings: title, convention, census share
 //! collections/NAME/pages/IMAGE_DIGEST/image.EXT  the image, byte for byte
-//! collections/NAME/pages/IMAGE_DIGEST/ENGINE.EXT what the engine wrote, byte for byte
-//! collections/NAME/pages/IMAGE_DIGEST/ENGINE.json the same as a checked page; written last, so it alone makes the reading count
+//! collections/NAME/pages/IMAGE_DIGEST/reading-ENGINE.DIGEST.source.EXT what the engine wrote, byte for byte
+//! collections/NAME/pages/IMAGE_DIGEST/reading-ENGINE.json the same as a checked page, and which source it is of; written last, so it
+//!                                                alone makes the reading count
 //! ```
+//!
+//! A page has one reading of each engine. The same file again changes nothing; another file of the same engine takes the reading's place
+//! only while no server reads the collection, because words that are under way point into it: what is not in the new one leaves the
+//! population, and answers to it stay in the table without counting.
 //!
 //! No true text is ever kept here: a server that runs a crowd has nothing to look it up in.
 
+mod found;
 pub mod import;
 
 use std::{
@@ -209,9 +215,10 @@ fn read_page_entry(folder: &Path) -> Result<Option<PageEntry>> {
     let mut readings = Vec::new();
     for file in sorted_entries(folder)? {
         if file.extension().is_some_and(|extension| extension == "json") && file != note_path {
-            readings.push(read_json(&file)?);
+            readings.push(read_json::<PageReading>(&file)?);
         }
     }
+    readings.sort_by(|a, b| a.engine.cmp(&b.engine));
     let image = folder.join(&note.file);
     Ok(Some(PageEntry { id, title: note.title, image, size_px: (note.width, note.height), readings }))
 }
@@ -263,3 +270,6 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 fn disk(what: &'static str, path: &Path, error: std::io::Error) -> Error {
     Error::unavailable(format!("cannot {what}")).with("path", path.display()).because(error)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

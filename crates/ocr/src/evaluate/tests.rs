@@ -38,6 +38,17 @@ fn order_of_lines_does_not_change_the_error_rates() {
     assert_eq!(evaluate(&ocr, &page("t.txt", texts[0]), &convention), evaluate(&ocr, &page("t.txt", texts[1]), &convention));
 }
 
+/// Seen to fail when printed words are counted as they stand: WER then is of another number of words than its errors.
+#[test]
+fn printed_words_are_counted_as_the_convention_has_them() {
+    let truth = page("t.tsv", "a.png\t10 10 300 40\tdie Wasser , ihre\n");
+    let convention = Convention::default();
+    let found = evaluate(&page("o.tsv", TSV), &truth, &convention);
+    assert_eq!(convention.apply("die Wasser , ihre"), "die Wasser, ihre");
+    assert_eq!(found.printed_words, 3);
+    assert_eq!(evaluate(&page("o.tsv", TSV), &truth, &Convention::diplomatic()).printed_words, 4);
+}
+
 #[test]
 fn pages_are_weighted_by_length() {
     let long = PageFigures { boxes: 90, boxes_right: 90, characters: 900, printed_words: 90, ..PageFigures::default() };

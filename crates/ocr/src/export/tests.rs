@@ -3,7 +3,7 @@
 use super::*;
 use crate::formats::{
     ReadPage, read,
-    tests::{one_page, real_files, real_pages},
+    tests::{one_page, real_files},
 };
 
 mod schemas;
@@ -89,6 +89,44 @@ fn page_xml_before_2016_has_its_text_replaced() {
     );
 }
 
+/// A line of the page with words and a text of its own; `what_became_of` it when some of its words are corrected.
+fn what_became_of(line: &str, words: &[&str], corrections: &[(usize, &str)]) -> String {
+    let boxed = |(index, word): (usize, &&str)| {
+        let (left, right) = (index * 20, index * 20 + 18);
+        format!(
+            "<Word id=\"w{index}\"><Coords points=\"{left},0 {right},0 {right},40 {left},40\"/><TextEquiv><Unicode>{word}</Unicode></TextEquiv></Word>"
+        )
+    };
+    let words: String = words.iter().enumerate().map(boxed).collect();
+    let (start, end) = (PAGE.find(" <Word").unwrap(), PAGE.find(" <TextEquiv><Unicode>tbe").unwrap());
+    let file = PAGE[..start].to_owned() + &words + &PAGE[end..].replace("tbe  wa11", line);
+    let corrections: Vec<_> = corrections.iter().map(|(word, text)| correction(*word, text)).collect();
+    let after = export("a.xml", &file, &corrections, Format::PageXml);
+    let document = formats::xml::Document::parse("a.xml", after.as_bytes(), formats::xml::Markup::Xml).unwrap();
+    let region = document.root().descendants().find(|element| element.name() == "TextRegion").unwrap();
+    let main = |element: formats::xml::Element<'_>| element.child("TextEquiv").unwrap().child("Unicode").unwrap().text();
+    let (of_line, of_region) = (main(region.child("TextLine").unwrap()), main(region));
+    assert_eq!(of_region.trim_end_matches('\n'), of_line);
+    of_line
+}
+
+/// Seen to fail when a word is looked for anywhere in the line: *casas casa* then becomes *cosas casa*.
+#[test]
+fn a_line_s_text_is_mended_at_the_word_and_nowhere_else() {
+    assert_eq!(what_became_of("casas casa", &["casas", "casa"], &[(1, "cosa")]), "casas cosa");
+    assert_eq!(what_became_of("a  ab abc", &["a", "ab", "abc"], &[(0, "x"), (2, "c")]), "x  ab c");
+    assert_eq!(what_became_of("de de de", &["de", "de", "de"], &[(1, "la")]), "de la de");
+    assert_eq!(what_became_of(" casa, casa ", &["casa", ",", "casa"], &[(2, "cosa")]), " casa, cosa ");
+    assert_eq!(what_became_of("uno | dos", &["uno", "|", "dos"], &[(1, "")]), "uno dos");
+    assert_eq!(what_became_of(" | uno", &["|", "uno"], &[(0, "")]), " uno");
+    assert_eq!(what_became_of("uno |", &["uno", "|"], &[(1, "")]), "uno");
+    // The line says other than its words: it is put together from them.
+    assert_eq!(what_became_of("casas cosa y casa", &["casas", "casa"], &[(1, "cosa")]), "casas cosa");
+    assert_eq!(what_became_of("casa s", &["casas", "casa"], &[(1, "")]), "casas");
+    // Nothing to mend: nothing is touched.
+    assert_eq!(what_became_of("not its words", &["casas", "casa"], &[]), "not its words");
+}
+
 const ALTO: &str = r#"<a:alto xmlns:a="http://www.loc.gov/standards/alto/ns-v3#"><a:Layout><a:Page ID="p" PHYSICAL_IMG_NR="1" WIDTH="400" HEIGHT="300"><a:PrintSpace><a:TextBlock ID="t">
 <a:TextLine ID="l"><a:String ID="a" HPOS="0" VPOS="0" WIDTH="90" HEIGHT="40" WC="0.5" CONTENT="tbe"/><a:SP/><a:String ID="b" HPOS="100" VPOS="0" WIDTH="90" HEIGHT="40" CONTENT="Mem" SUBS_TYPE="HypPart1" SUBS_CONTENT="Memschen"><a:Glyph CONTENT="M"/></a:String><a:HYP CONTENT="-"/></a:TextLine>
 <a:TextLine ID="m"><a:String ID="c" HPOS="0" VPOS="50" WIDTH="90" HEIGHT="40" CONTENT="schen" SUBS_TYPE="HypPart2" SUBS_CONTENT="Memschen"/></a:TextLine>
@@ -124,6 +162,24 @@ fn hocr_keeps_the_original_as_a_deleted_alternative() {
         &[correction(0, "t<e")],
         &[("<em>tbe</em>", "<span class=\"alternatives\"><ins class=\"alt\">t&lt;e</ins><del class=\"alt\"><em>tbe</em></del></span>")],
     );
+}
+
+/// A box in which nothing is printed: the file keeps what was read there, and readers tell it from a word that has no text.
+#[test]
+fn a_word_that_is_emptied_in_place_is_told_and_no_problem() {
+    let tsv = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n\
+        5\t1\t1\t1\t1\t1\t0\t0\t90\t40\t50\ttbe\n5\t1\t1\t1\t1\t2\t100\t0\t90\t40\t50\twall\n";
+    for (name, before) in [("a.xml", PAGE), ("a.xml", ALTO), ("a.hocr", HOCR), ("a.tsv", tsv)] {
+        let format = one_page(name, before).format;
+        let after = export(name, before, &[correction(1, "")], format);
+        let read = one_page(name, &after);
+        assert!(read.problems.is_empty(), "{format:?}: {:?}", read.problems);
+        assert_eq!(read.emptied.len(), 1, "{format:?}: {after}");
+        assert_eq!((read.emptied[0].before, read.emptied[0].word.rect.x), (1, 100), "{format:?}");
+        // Mended once more, the file is still the page's.
+        let again = corrected(Original { name, bytes: after.as_bytes() }, &read.page, &[correction(0, "the")], format, AT).unwrap();
+        assert_eq!(one_page(name, std::str::from_utf8(&again).unwrap()).emptied, read.emptied, "{format:?}");
+    }
 }
 
 #[test]
@@ -175,6 +231,21 @@ fn without_corrections_a_file_in_its_own_format_is_the_same_bytes() {
         if read.page.has_word_boxes() {
             assert!(corrected(Original { name: &name, bytes: &bytes }, &read.page, &[], read.format, AT).unwrap() == bytes, "{name}");
         }
+    }
+}
+
+/// Among lines with words, a line without any is no word of its own when the export is read again.
+#[test]
+fn a_line_without_words_stays_a_line_in_other_formats() {
+    let line = "<TextLine id=\"m\"><Coords points=\"0,50 400,50 400,90 0,90\"/><TextEquiv><Unicode>a line alone</Unicode></TextEquiv></TextLine>\n<TextEquiv><Unicode>tbe  wa11\n";
+    let file = PAGE.replace("<TextEquiv><Unicode>tbe  wa11\n", line);
+    for target in [Format::PageXml, Format::Alto, Format::Hocr] {
+        let page = one_page("a.xml", &file).page;
+        let bytes = corrected(Original { name: "none.txt", bytes: b"none" }, &page, &[], target, AT).unwrap();
+        let again = one_page("again", std::str::from_utf8(&bytes).unwrap());
+        assert_eq!(texts(&again.page), ["tbe", "wa11"], "{target:?}");
+        assert_eq!(again.page.lines[1].text.as_deref(), Some("a line alone"), "{target:?}");
+        assert!(again.problems.is_empty(), "{target:?}");
     }
 }
 

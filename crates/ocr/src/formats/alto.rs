@@ -144,6 +144,9 @@ fn read_page(page: Element<'_>, unit: &Unit, order: &HashMap<String, usize>, mut
         if whole_lines {
             let texts = element.children_named("String").filter_map(|string| string.attribute("CONTENT"));
             line.line.text = Some(texts.collect::<Vec<_>>().join(" ").trim().to_owned());
+        } else if is_text_alone(element) {
+            let texts: Vec<_> = element.children_named("String").filter_map(|string| string.attribute("CONTENT")).collect();
+            line.line.text = Some(texts.join(" "));
         } else {
             read_words(element, unit, &mut line, &mut builder)?;
         }
@@ -173,6 +176,12 @@ fn is_whole_lines(lines: &[Element<'_>]) -> bool {
     lines.iter().all(|line| strings(line) <= 1 && !corrected(line)) && lines.iter().any(has_space)
 }
 
+/// A line whose words have no places at all, as they are written where only the line's text is known.
+fn is_text_alone(line: Element<'_>) -> bool {
+    let has_place = |string: Element<'_>| string.attribute("HPOS").is_some() || string.child("Shape").is_some();
+    line.child("String").is_some() && !line.children_named("String").any(has_place)
+}
+
 fn read_words(line: Element<'_>, unit: &Unit, built: &mut BuiltLine, builder: &mut Builder) -> Result<()> {
     for string in line.children_named("String") {
         let mut text = string.attribute("CONTENT").unwrap_or_default().into_owned();
@@ -187,6 +196,7 @@ fn read_words(line: Element<'_>, unit: &Unit, built: &mut BuiltLine, builder: &m
             id: string.attribute("ID").map(String::from),
             place,
             text,
+            has_original: string.child("ALTERNATIVE").is_some(),
             confidence: string.number("WC"),
             source: string.index(),
             at_line: string.line(),

@@ -2,7 +2,7 @@
 
 use record::{Error, Result};
 
-use super::{Format, Problem, ReadPage, WORDS_PER_PAGE_MAX, outline::Outline};
+use super::{Emptied, Format, Problem, ReadPage, WORDS_PER_PAGE_MAX, outline::Outline};
 use crate::page::{Line, Page, Word};
 
 /// A page while it is read.
@@ -12,6 +12,7 @@ pub(super) struct Builder {
     format: Format,
     lines: Vec<BuiltLine>,
     problems: Vec<Problem>,
+    emptied: Vec<Emptied>,
     words_seen: usize,
     lines_seen: usize,
 }
@@ -21,6 +22,7 @@ pub(super) struct Builder {
 pub(super) struct BuiltLine {
     pub line: Line,
     pub sources: Vec<usize>,
+    emptied: Vec<(usize, Word)>,
 }
 
 /// A word as it stands in a file, unchecked.
@@ -28,6 +30,8 @@ pub(super) struct FoundWord {
     pub id: Option<String>,
     pub place: Result<Outline, String>,
     pub text: String,
+    /// Whether the file keeps another text that the word had before: without a text of its own it was then emptied.
+    pub has_original: bool,
     /// 0 to 1; anything else is taken for none.
     pub confidence: Option<f64>,
     /// The element's or row's index.
@@ -39,14 +43,18 @@ pub(super) struct FoundWord {
 impl Builder {
     /// `page` has everything but its lines.
     pub fn new(format: Format, page: Page) -> Self {
-        Self { page, format, lines: Vec::new(), problems: Vec::new(), words_seen: 0, lines_seen: 0 }
+        Self { page, format, lines: Vec::new(), problems: Vec::new(), emptied: Vec::new(), words_seen: 0, lines_seen: 0 }
     }
 
     /// An empty line; without an id it is named by position.
     pub fn line(&mut self, id: Option<String>, place: Outline) -> BuiltLine {
         self.lines_seen += 1;
         let id = named(id, 'l', self.lines_seen);
-        BuiltLine { line: Line { id, rect: place.rect, polygon: place.polygon, words: Vec::new(), text: None }, sources: Vec::new() }
+        BuiltLine {
+            line: Line { id, rect: place.rect, polygon: place.polygon, words: Vec::new(), text: None },
+            sources: Vec::new(),
+            emptied: Vec::new(),
+        }
     }
 
     /// Adds a word to a line, or a problem to the page.
@@ -61,6 +69,10 @@ impl Builder {
         let id = named(found.id, 'w', self.words_seen);
         match found.place.and_then(|place| self.checked(place)) {
             Err(message) => self.problem(id, Some(found.at_line), message),
+            Ok(place) if found.text.trim().is_empty() && found.has_original => {
+                let word = Word { id, rect: place.rect, polygon: place.polygon, text: String::new(), confidence: None };
+                line.emptied.push((line.line.words.len(), word));
+            }
             Ok(_) if found.text.trim().is_empty() => self.problem(id, Some(found.at_line), "the word has no text".to_owned()),
             Ok(place) => {
                 let confidence = found.confidence.filter(|share| (0.0..=1.0).contains(share)).map(|share| share as f32);
@@ -97,7 +109,10 @@ impl Builder {
     pub fn push(&mut self, mut built: BuiltLine) {
         let line = &mut built.line;
         line.text = line.text.take().filter(|text| !text.trim().is_empty());
-        if line.words.is_empty() && line.text.is_none() {
+        let alone = line.words.is_empty() && line.text.is_none();
+        let number = self.lines.len();
+        self.emptied.extend(built.emptied.drain(..).map(|(before, word)| Emptied { word, line: number, before, alone }));
+        if alone {
             return;
         }
         if line.rect.width == 0 || line.rect.height == 0 {
@@ -114,7 +129,7 @@ impl Builder {
             self.page.lines.push(built.line);
         }
         debug_assert_eq!(sources.len(), self.page.words().count());
-        ReadPage { page: self.page, problems: self.problems, format: self.format, sources }
+        ReadPage { page: self.page, problems: self.problems, emptied: self.emptied, format: self.format, sources }
     }
 }
 

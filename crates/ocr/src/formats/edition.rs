@@ -1,12 +1,15 @@
 //! A page with its corrections, as the writers see it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use record::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ReadPage;
-use crate::page::{Line, Page, Rect, Word};
+use crate::page::{Line, Page, Rect, Word, scale_between};
 
 /// What a word should read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,24 +92,33 @@ pub(super) fn locate(name: &str, pages: Vec<ReadPage>, edition: &Edition<'_>) ->
     Err(Error::invalid("the page was not read from this file: give the file that was imported").with("file", name).with("missing", word))
 }
 
-/// For each corrected word its index in the page as it is in the file; an importer may have left words out.
+/// For each corrected word its index in the page as it is in the file; an importer may have left words out, and may have scaled places
+/// to the image.
 fn positions<'a>(page: &Page, edition: &Edition<'a>) -> Result<HashMap<usize, usize>, &'a Word> {
     let mut by_id: HashMap<&str, Vec<(usize, Rect)>> = HashMap::new();
+    let scale = scale_between((page.width, page.height), (edition.page.width, edition.page.height));
     for (index, word) in page.words().enumerate() {
-        by_id.entry(&word.id).or_default().push((index, word.rect));
+        by_id.entry(&word.id).or_default().push((index, word.rect.scaled(scale)));
     }
     let in_file: Vec<&Word> = page.words().collect();
     let mut found = HashMap::new();
     for (index, word) in edition.page.words().enumerate() {
         let same = by_id.get(word.id.as_str()).map_or(&[][..], Vec::as_slice);
         // Ids should be unique, but are not in every file.
-        let place = same.iter().find(|(_, rect)| same.len() == 1 || *rect == word.rect).filter(|(at, _)| in_file[*at].text == word.text);
+        let place =
+            same.iter().find(|(_, rect)| same.len() == 1 || is_near(rect, &word.rect)).filter(|(at, _)| in_file[*at].text == word.text);
         let (at, _) = place.ok_or(word)?;
         if edition.correction(index).is_some() {
             found.insert(*at, index);
         }
     }
     Ok(found.into_iter().map(|(at, index)| (index, at)).collect())
+}
+
+/// The same but for what rounding does.
+fn is_near(a: &Rect, b: &Rect) -> bool {
+    let near = |a: u32, b: u32| a.abs_diff(b) <= 1;
+    near(a.x, b.x) && near(a.y, b.y) && near(a.right(), b.right()) && near(a.bottom(), b.bottom())
 }
 
 /// Ids for elements of an XML file: the page's own where they are names and not yet taken, else new ones.
@@ -130,18 +142,45 @@ impl Ids {
     }
 }
 
-/// A file's own text of a line, or of more, with some words replaced, in their order; none where one is not in it.
-pub(super) fn with_words_replaced(text: &str, words: &[(&str, &str)]) -> Option<String> {
+/// A piece of a file's text and what is to stand in its place, if anything is.
+pub(super) type Piece<'t> = (Cow<'t, str>, Option<Cow<'t, str>>);
+
+/// A file's own text of a line (or of a region) with some of its words (or lines) replaced: all of them are given, in their order, and
+/// nothing but white space may stand between them, so that no word is taken for a part of another. White space stays as it was, but
+/// for that before a piece that becomes empty. None where the text is not just these pieces.
+pub(super) fn with_pieces_replaced(text: &str, pieces: &[Piece<'_>]) -> Option<String> {
     let mut replaced = String::with_capacity(text.len());
-    let mut rest = text;
-    for (from, to) in words {
-        let at = rest.find(from)?;
-        replaced.push_str(&rest[..at]);
-        replaced.push_str(to);
-        rest = &rest[at + from.len()..];
+    let (mut rest, mut lead) = (text, None);
+    for (piece, new) in pieces {
+        if piece.trim().is_empty() {
+            continue;
+        }
+        let start = rest.trim_start();
+        let space = &rest[..rest.len() - start.len()];
+        rest = after(start, piece)?;
+        let new = new.as_deref().map_or(&start[..start.len() - rest.len()], str::trim);
+        // What comes first begins where the text began, also when a piece before it has gone.
+        let lead = lead.get_or_insert(space);
+        if !new.is_empty() {
+            replaced.push_str(if replaced.is_empty() { lead } else { space });
+            replaced.push_str(new);
+        }
     }
     replaced.push_str(rest);
-    Some(replaced)
+    rest.trim().is_empty().then_some(replaced)
+}
+
+/// What follows a piece that a text begins with, whatever white space either has where the other has some.
+fn after<'t>(text: &'t str, piece: &str) -> Option<&'t str> {
+    let mut rest = text;
+    for (index, part) in piece.split_whitespace().enumerate() {
+        let next = rest.trim_start();
+        if index > 0 && next.len() == rest.len() {
+            return None;
+        }
+        rest = next.strip_prefix(part)?;
+    }
+    Some(rest)
 }
 
 /// A list of points as PAGE and ALTO write it, of the outline or the corners of the box.

@@ -71,6 +71,9 @@ fn read_page(element: Element<'_>, engine: Option<String>) -> Result<ReadPage> {
                 id: id(inner),
                 place: place(inner),
                 text: text_of(inner),
+                has_original: inner
+                    .descendants()
+                    .any(|part| part.name().eq_ignore_ascii_case("del") && !part.deep_text(&|_| false).trim().is_empty()),
                 confidence: property(inner, "x_wconf").and_then(|number| number.parse::<f64>().ok()).map(|percent| percent / 100.0),
                 source: inner.index(),
                 at_line: inner.line(),

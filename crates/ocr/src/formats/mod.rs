@@ -31,7 +31,7 @@ use std::{fmt, path::Path, str::FromStr};
 use record::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::page::Page;
+use crate::page::{Line, Page, Word};
 pub use edition::{Edition, WordCorrection};
 
 /// The most words on a page; a newspaper's page has about 10,000.
@@ -65,10 +65,43 @@ pub struct ReadPage {
     pub page: Page,
     /// What was left out, and why.
     pub problems: Vec<Problem>,
+    /// Boxes that a correction found nothing printed in, in reading order: they have no text any more, and the file keeps what was read.
+    pub emptied: Vec<Emptied>,
     /// The format it was in.
     pub format: Format,
     /// For each word in [`Page::words`] order the element or row that it came from, for the format's `correct`.
     pub(crate) sources: Vec<usize>,
+}
+
+/// A box that has no text any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emptied {
+    /// The box; its text is empty.
+    pub word: Word,
+    /// The index of its line in the page; that of the next line when nothing else is on its own.
+    pub line: usize,
+    /// Before which of that line's words it stands.
+    pub before: usize,
+    /// Whether nothing else is on its line, so that the page does not have it.
+    pub alone: bool,
+}
+
+impl ReadPage {
+    /// The page with its emptied boxes among the others: what a count of boxes is over.
+    pub fn with_emptied(self) -> Page {
+        let mut page = self.page;
+        // From the end, so that the indexes before stay right.
+        for Emptied { word, line, before, alone } in self.emptied.into_iter().rev() {
+            match page.lines.get_mut(line).filter(|_| !alone) {
+                Some(line) => line.words.insert(before.min(line.words.len()), word),
+                None => {
+                    let own = Line { id: word.id.clone(), rect: word.rect, polygon: Vec::new(), words: vec![word], text: None };
+                    page.lines.insert(line.min(page.lines.len()), own);
+                }
+            }
+        }
+        page
+    }
 }
 
 /// Something in a file that cannot be used; the rest of the file is.
@@ -164,6 +197,14 @@ pub fn detect(name: &str, bytes: &[u8]) -> Result<Format> {
         .with("begins_with", if found.is_empty() { "nothing" } else { &found }))
 }
 
+/// The name of the outermost element, where a file is XML of a kind that is no OCR: METS, TEI and others stand beside OCR files.
+pub fn other_xml(bytes: &[u8]) -> Option<String> {
+    let head = encoding::decode(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned());
+    let start = head.trim_start_matches('\u{feff}').trim_start();
+    let root = start.starts_with('<').then(|| root_name(start)).flatten()?;
+    format_of_root(root).is_none().then(|| root.to_owned())
+}
+
 /// The name of the first element, without its prefix.
 fn root_name(mut text: &str) -> Option<&str> {
     loop {
@@ -204,13 +245,22 @@ pub fn read_for_image(name: &str, bytes: &[u8], size_px: (u32, u32)) -> Result<V
     read_scaled(name, bytes, Scale::Image(size_px))
 }
 
+/// Reads all pages of a file with places in the file's own unit, as the page's size is: what is compared with another file of the page
+/// needs no image.
+///
+/// # Errors
+/// As [`read`], but for the unit.
+pub fn read_unscaled(name: &str, bytes: &[u8]) -> Result<Vec<ReadPage>> {
+    read_scaled(name, bytes, Scale::Unknown)
+}
+
 /// The names of the images that a file speaks of, page by page: what an importer asks first, since it needs the image's size to
 /// read the rest.
 ///
 /// # Errors
 /// As [`read`].
 pub fn image_names(name: &str, bytes: &[u8]) -> Result<Vec<Option<String>>> {
-    Ok(read_scaled(name, bytes, Scale::Unknown)?.into_iter().map(|page| page.page.image_name).collect())
+    Ok(read_unscaled(name, bytes)?.into_iter().map(|page| page.page.image_name).collect())
 }
 
 /// How the numbers in a file become pixels.

@@ -142,6 +142,9 @@ fn read_line(element: Element<'_>, builder: &mut Builder) -> Result<Option<Built
             id: word.attribute("id").map(String::from),
             place: place(word),
             text: text_of(word).unwrap_or_default(),
+            has_original: word
+                .children_named("TextEquiv")
+                .any(|equiv| equiv.child("Unicode").is_some_and(|text| !text.text().trim().is_empty())),
             confidence: text_equiv.and_then(|equiv| equiv.number("conf")),
             source: word.index(),
             at_line: word.line(),

@@ -21,6 +21,8 @@ pub use write::{correct, write};
 /// What the first row begins with.
 pub(super) const HEADER_START: &str = "level\tpage_num\t";
 const COLUMNS: usize = 12;
+/// The thirteenth column of a corrected file: what a corrected word was before.
+const ORIGINAL: &str = "original";
 
 /// Reads the file's pages.
 ///
@@ -40,6 +42,7 @@ pub(super) fn read_text(name: &str, text: &str) -> Result<Vec<ReadPage>> {
             .with("file", name)
             .with("line", text.lines().count()));
     }
+    let has_originals = text.lines().next().is_some_and(|header| header.split('\t').nth(COLUMNS) == Some(ORIGINAL));
     for (index, row) in text.lines().enumerate().skip(1).filter(|(_, row)| !row.is_empty()) {
         let found = Row::parse(row).map_err(|error| error.with("file", name).with("line", index + 1))?;
         if open.as_ref().is_none_or(|(number, ..)| *number != found.page) {
@@ -47,6 +50,7 @@ pub(super) fn read_text(name: &str, text: &str) -> Result<Vec<ReadPage>> {
             open = Some((found.page, Builder::new(Format::Tsv, Page::default()), None));
         }
         let (_, builder, line) = open.as_mut().expect("a page was opened above");
+        let original = if has_originals { found.original } else { "" };
         match found.level {
             1 => *builder = Builder::new(Format::Tsv, Page { width: found.width(), height: found.height(), ..Page::default() }),
             2 | 3 => {}
@@ -54,7 +58,8 @@ pub(super) fn read_text(name: &str, text: &str) -> Result<Vec<ReadPage>> {
                 line.take().into_iter().for_each(|line| builder.push(line));
                 *line = Some(builder.line(None, found.place().unwrap_or_default()));
             }
-            _ if found.text.trim().is_empty() => builder.pass_over(), // Tesseract's rows for rules and specks
+            // Tesseract's rows for rules and specks.
+            _ if found.text.trim().is_empty() && original.is_empty() => builder.pass_over(),
             _ => {
                 let mut to = line.take().unwrap_or_else(|| builder.line(None, Outline::default()));
                 let confidence = Some(found.confidence / 100.0);
@@ -62,6 +67,7 @@ pub(super) fn read_text(name: &str, text: &str) -> Result<Vec<ReadPage>> {
                     id: None,
                     place: found.place(),
                     text: found.text.to_owned(),
+                    has_original: !original.is_empty(),
                     confidence,
                     source: index,
                     at_line: index + 1,
@@ -92,6 +98,8 @@ struct Row<'t> {
     box_px: [f64; 4],
     confidence: f64,
     text: &'t str,
+    /// The thirteenth column, which is the original's only where the header says so.
+    original: &'t str,
 }
 
 impl<'t> Row<'t> {
@@ -116,6 +124,7 @@ impl<'t> Row<'t> {
             box_px: [number(6)?, number(7)?, number(8)?, number(9)?],
             confidence: number(10)?,
             text: columns.get(11).copied().unwrap_or_default(),
+            original: columns.get(COLUMNS).map_or("", |text| text.trim()),
         })
     }
 

@@ -211,19 +211,21 @@ impl LiveCollection {
         live
     }
 
-    /// Adds the words of a page that are not there yet.
+    /// Adds the words of a page that are not there yet. A reading that is there keeps its place and its words, since those that are
+    /// under way point into it: another reading by the same engine is taken at the next start.
     pub fn add_page(&mut self, entry: &PageEntry) {
-        let page = match self.pages.iter().position(|page| page.id == entry.id) {
-            Some(page) => {
-                self.pages[page] = entry.clone();
-                page
+        let known = self.pages.iter().position(|page| page.id == entry.id);
+        let page = known.unwrap_or(self.pages.len());
+        if known.is_none() {
+            self.pages.push(PageEntry { readings: Vec::new(), ..entry.clone() });
+        }
+        for reading in &entry.readings {
+            let readings = &mut self.pages[page].readings;
+            if readings.iter().any(|known| known.engine == reading.engine) {
+                continue;
             }
-            None => {
-                self.pages.push(entry.clone());
-                self.pages.len() - 1
-            }
-        };
-        for (engine, reading) in entry.readings.iter().enumerate() {
+            let engine = readings.len();
+            readings.push(reading.clone());
             let texts: Vec<_> = reading.page.words().collect();
             for task in word_tasks(&self.settings, &entry.id, reading) {
                 if self.by_reading.contains_key(&task.reading) {

@@ -72,7 +72,14 @@ fn write_line(out: &mut String, edition: &Edition<'_>, ids: &mut Ids, (number, f
     put(out, format_args!("          <TextLine ID=\"{id}\" {}>\n", place(&line.rect)));
     write_shape(out, &line.rect, &line.polygon);
     if line.words.is_empty() {
-        put(out, format_args!("            <String CONTENT=\"{}\" {}/>\n", escape(&edition.line_text(first, line)), place(&line.rect)));
+        let text = edition.line_text(first, line);
+        if edition.page.has_word_boxes() {
+            // Among lines with words a line in one String would be taken for a word.
+            let words = text.split_whitespace().map(|word| format!("            <String CONTENT=\"{}\"/>\n", escape(word)));
+            out.push_str(&words.collect::<Vec<_>>().join("            <SP/>\n"));
+        } else {
+            put(out, format_args!("            <String CONTENT=\"{}\" {}/>\n", escape(&text), place(&line.rect)));
+        }
     }
     for (index, word) in line.words.iter().enumerate() {
         if index > 0 {

@@ -10,7 +10,7 @@ use record::Result;
 use super::{
     super::{
         Edition,
-        edition::{Ids, locate, points_of, software, with_words_replaced},
+        edition::{Ids, Piece, locate, points_of, software, with_pieces_replaced},
         xml::{Document, Edits, Element, Markup, escape},
     },
     language, main_text_equiv, read_document, text_of,
@@ -99,38 +99,53 @@ fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 pub fn correct(name: &str, bytes: &[u8], edition: &Edition<'_>) -> Result<String> {
     let document = Document::parse(name, bytes, Markup::Xml)?;
     let (read, places) = locate(name, read_document(name, &document)?, edition)?;
-    let words: Vec<_> = edition.page.words().collect();
     let mut edits = Edits::default();
     let mut new_text = HashMap::new(); // by the word's element
     for (index, place) in places {
         let Some(correction) = edition.correction(index) else { continue };
         let element = document.element(read.sources[place]);
-        new_text.insert(element.index(), (words[index].text.as_str(), correction.text.as_str()));
+        new_text.insert(element.index(), correction.text.as_str());
         let comment = format!(" conf=\"{:.4}\" comments=\"{}\"", correction.posterior.clamp(0.0, 1.0), escape(&correction.by));
         correct_element(element, &correction.text, &comment, &mut edits);
     }
-    let corrected_words = |line: Element<'_>| -> Vec<(&str, &str)> {
-        line.children_named("Word").filter_map(|word| new_text.get(&word.index()).copied()).collect()
-    };
     for region in document.root().descendants().filter(|element| element.name() == "TextRegion") {
-        let mut changed = Vec::new();
-        for line in region.children_named("TextLine") {
-            let replacements = corrected_words(line);
-            let Some(text) = text_of(line).filter(|_| !replacements.is_empty()) else { continue };
-            let joined = || {
-                line.children_named("Word")
-                    .filter_map(|word| new_text.get(&word.index()).map(|(_, new)| (*new).to_owned()).or_else(|| text_of(word)))
-            };
-            let new = with_words_replaced(&text, &replacements).unwrap_or_else(|| joined().collect::<Vec<_>>().join(" "));
-            correct_element(line, &new, "", &mut edits);
-            changed.push((text, new));
-        }
-        let replacements: Vec<(&str, &str)> = changed.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
-        if let Some(new) = text_of(region).filter(|_| !changed.is_empty()).and_then(|text| with_words_replaced(&text, &replacements)) {
+        let lines: Vec<Piece<'_>> = region.children_named("TextLine").map(|line| correct_line(line, &new_text, &mut edits)).collect();
+        let Some(text) = text_of(region).filter(|_| lines.iter().any(|(_, new)| new.is_some())) else { continue };
+        let rebuilt = || {
+            // What else stands in the region is not known here, if it is more than these lines.
+            let only_lines = region.child("TextRegion").is_none();
+            only_lines.then(|| lines.iter().map(|(old, new)| &**new.as_ref().unwrap_or(old)).collect::<Vec<_>>().join("\n"))
+        };
+        if let Some(new) = with_pieces_replaced(&text, &lines).or_else(rebuilt) {
             correct_element(region, &new, "", &mut edits);
         }
     }
     Ok(edits.apply(document.source()))
+}
+
+/// Gives a line whose words are corrected its new text; tells the old one and, where it is another, the new one. A line without a text
+/// of its own has that of its words.
+fn correct_line<'d>(line: Element<'d>, new_text: &HashMap<usize, &str>, edits: &mut Edits) -> Piece<'d> {
+    let words: Vec<Piece<'_>> = line
+        .children_named("Word")
+        .map(|word| (text_of(word).unwrap_or_default().into(), new_text.get(&word.index()).map(|new| (*new).into())))
+        .collect();
+    let joined = |corrected: bool| {
+        let texts = words.iter().map(|(old, new)| new.as_ref().filter(|_| corrected).unwrap_or(old).trim());
+        texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let old = text_of(line);
+    if words.iter().all(|(_, new)| new.is_none()) {
+        return (old.unwrap_or_else(|| joined(false)).into(), None);
+    }
+    match old {
+        None => (joined(false).into(), Some(joined(true).into())),
+        Some(old) => {
+            let new = with_pieces_replaced(&old, &words).unwrap_or_else(|| joined(true));
+            correct_element(line, &new, "", edits);
+            (old.into(), Some(new.into()))
+        }
+    }
 }
 
 /// Gives an element a new main text and moves the others one place down.

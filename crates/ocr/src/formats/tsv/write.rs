@@ -9,18 +9,20 @@ use record::Result;
 
 use super::{
     super::{Edition, edition::locate, encoding},
-    read_text,
+    ORIGINAL, read_text,
 };
 
 const HEADER: &str = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext";
-const ORIGINAL: &str = "original";
 
 /// Writes a page as TSV: one block with all lines.
 pub fn write(edition: &Edition<'_>) -> String {
     let page = edition.page;
     let corrected = (0..page.words().count()).any(|word| edition.correction(word).is_some());
     let mut out = HEADER.to_owned();
-    out.push_str(if corrected { "\toriginal\n" } else { "\n" });
+    if corrected {
+        put(&mut out, format_args!("\t{ORIGINAL}"));
+    }
+    out.push('\n');
     let end = if corrected { "\t\n" } else { "\n" };
     let around = page.lines.iter().map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or_default();
     put(&mut out, format_args!("1\t1\t0\t0\t0\t0\t0\t0\t{}\t{}\t-1\t{end}", page.width, page.height));
