@@ -13,7 +13,7 @@
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `limits` | caps, and reading a body under them |
-//! | `problem` | errors as problem details; kind → status |
+//! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
 //! | `write_timeout` | a stream whose writes give up |
 //! | `status` | health, readiness, metrics, counters |
