@@ -187,7 +187,7 @@ impl Activity {
         let second = now.as_micros().div_euclid(1_000_000);
         // The second under way is not whole yet.
         let counted = self.recent.iter().filter(|(at, _)| (second - RATE_SECONDS..second).contains(at));
-        counted.map(|(_, count)| *count as f64).sum::<f64>() / RATE_SECONDS as f64
+        counted.map(|(_, count)| count).sum::<u64>() as f64 / RATE_SECONDS as f64
     }
 }
 

@@ -162,7 +162,9 @@ impl LiveCollection {
             accuracy: self.accuracy().cloned(),
             history: self.accuracy_history().to_vec(),
             pages: self.page_statuses(&verdicts),
-            hardest: list(hardest(&verdicts).into_iter().filter(|word| self.told_state(*word, &verdicts) != WordState::Open).collect()),
+            hardest: list(
+                hardest(&verdicts).into_iter().filter(|word| self.told(*word, &verdicts[*word as usize]) != WordState::Open).collect(),
+            ),
             corrected: list(self.corrected(&verdicts)),
         }
     }
@@ -182,15 +184,19 @@ impl LiveCollection {
 
     /// A word's state as everybody may know it: open as long as people are asked about it, so that nobody sees what others answered
     /// before answering (T1). Words of the census share are asked about though their verdict is sure.
-    pub fn told_state(&self, word: u32, verdicts: &[WordVerdict]) -> WordState {
-        let verdict = &verdicts[word as usize];
+    pub fn told_state(&self, word: u32) -> WordState {
+        self.told(word, &self.verdict(word))
+    }
+
+    fn told(&self, word: u32, verdict: &WordVerdict) -> WordState {
         let census_wants = self.words()[word as usize].census && verdict.answers < self.selection().config().census_answers as usize;
         if census_wants { WordState::Open } else { verdict.state }
     }
 
     /// Mended words, the latest first.
     fn corrected(&self, verdicts: &[WordVerdict]) -> Vec<u32> {
-        let mended = |word: &u32| self.told_state(*word, verdicts) == WordState::Wrong && verdicts[*word as usize].correction().is_some();
+        let mended =
+            |word: &u32| self.told(*word, &verdicts[*word as usize]) == WordState::Wrong && verdicts[*word as usize].correction().is_some();
         let mut words: Vec<u32> = (0..verdicts.len() as u32).filter(mended).collect();
         words.sort_by_key(|word| std::cmp::Reverse(self.changed(*word)));
         words
@@ -198,9 +204,9 @@ impl LiveCollection {
 
     fn page_statuses(&self, verdicts: &[WordVerdict]) -> Vec<PageStatus> {
         let mut counts = vec![(0, 0); self.pages().len()];
-        for (word, entry) in self.words().iter().enumerate() {
+        for (word, (entry, verdict)) in self.words().iter().zip(verdicts).enumerate() {
             counts[entry.page].0 += 1;
-            counts[entry.page].1 += usize::from(self.told_state(word as u32, verdicts) != WordState::Open);
+            counts[entry.page].1 += usize::from(self.told(word as u32, verdict) != WordState::Open);
         }
         let pages = self.pages().iter().zip(counts);
         pages

@@ -202,10 +202,7 @@ fn a_census_word_is_told_as_open_until_nobody_is_asked_about_it_any_more() {
     let settings = Settings { census_share: 1.0, ..collection().settings().clone() };
     let config = selection::Config { census_answers: 5, answers_min: 1, ..selection::Config::default() };
     let mut live = LiveCollection::new(settings, &[page(&TEXTS, b"image")], config);
-    let told = |live: &LiveCollection| {
-        let verdicts: Vec<_> = (0..4).map(|word| live.verdict(word)).collect();
-        live.told_state(0, &verdicts)
-    };
+    let told = |live: &LiveCollection| live.told_state(0);
     for worker in 0..4 {
         live.apply(id(worker), &answer(&live, 0, worker, 5, Label::Right, None), now());
     }
