@@ -167,12 +167,13 @@ async fn a_report_and_a_status_look_at_the_same_answers_and_change_none() {
         live.apply(RecordId::from_bytes(id), &answer, server.live.clock().now());
     };
     (0..20).for_each(|word| (0..4).for_each(|worker| say(word, worker)));
-    server.live.refresh();
     let before = live::lock(&live).verdict(3).verdict;
     let report = server.get("/v1/collections/sample/report", Some(&format!("Bearer {TOKEN}"))).await;
     assert_eq!(report.body["answers"], 80);
     assert_eq!(report.body["accuracy"]["evidence"], "conditional_on_model");
     assert_eq!(live::lock(&live).verdict(3).verdict, before);
+    server.live.refresh();
+    assert_ne!(live::lock(&live).verdict(3).verdict, before, "a pass makes a difference");
     let status = server.get("/v1/collections/sample/status", None).await;
     assert_eq!((status.body["answers"].as_u64(), status.body["accuracy"]["evidence"].as_str()), (Some(80), Some("conditional_on_model")));
     assert_eq!(status.body["join_url"], "http://192.0.2.7:8080/");
