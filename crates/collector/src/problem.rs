@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use record::{Error, ErrorKind, ProblemDetails};
 use serde::Serialize;
 
@@ -102,7 +103,9 @@ pub(crate) async fn formed(response: Response) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let text = axum::body::to_bytes(body, DETAIL_BYTES_MAX).await.unwrap_or_default();
+    // Such a text is one piece.
+    let piece = body.into_data_stream().next().await.and_then(Result::ok);
+    let text = piece.filter(|text| text.len() <= DETAIL_BYTES_MAX).unwrap_or_default();
     let detail = match (status, std::str::from_utf8(&text)) {
         (StatusCode::NOT_FOUND, Ok("")) => "nothing is at this address",
         (StatusCode::METHOD_NOT_ALLOWED, Ok("")) => "this address does not take this method; the field Allow names those that it takes",

@@ -220,8 +220,12 @@ async fn a_server_killed_in_mid_run_loses_nothing_and_the_words_ahead_come_again
         browser.until(READING).await;
         browser.until(NOTHING_WAITS).await;
         assert_eq!(browser.text("#stored").await, "7 saved");
-        assert_eq!(browser.text(SHOWN).await, shown);
-        assert_eq!(words_ahead(&browser).await[..ahead.len()], ahead[..], "no word is spent by a reload");
+        for how in ["a return", "a reload"] {
+            assert_eq!(browser.text(SHOWN).await, shown, "after {how}");
+            assert_eq!(words_ahead(&browser).await[..ahead.len()], ahead[..], "no word is spent by {how}");
+            browser.reload().await;
+            browser.until(READING).await;
+        }
         next_word(&browser, browser.tap("#right")).await;
         browser.until(NOTHING_WAITS).await;
 

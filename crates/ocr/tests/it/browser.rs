@@ -11,6 +11,9 @@ use crate::{
 const PHONE: (u32, u32) = (390, 844);
 const PROJECTOR: (u32, u32) = (1920, 1080);
 
+/// As WebDriver writes it.
+const RIGHT_KEY: &str = "\u{e014}";
+
 const READING: &str = "document.body.dataset.mode === 'read' && !document.querySelector('dialog[open]')";
 const NOTHING_WAITS: &str = "document.querySelector('#waiting').hidden";
 
@@ -84,8 +87,9 @@ async fn a_rejected_answer_is_set_aside_and_shown_with_its_reason() {
         let server = Server::start().await;
         start_reading(&browser, &server).await;
         server.reject_next();
+        browser.value("document.activeElement.blur()").await;
         for _ in 0..5 {
-            next_word(&browser, browser.tap("#right")).await;
+            next_word(&browser, browser.press(RIGHT_KEY)).await;
         }
         browser.until(NOTHING_WAITS).await;
         assert_eq!(browser.text("#stored").await, "4 guardadas");
