@@ -170,14 +170,8 @@ fn body_problem(error: BodyError, caps: &Caps) -> Problem {
 /// The bearer token (RFC 6750 section 2.1), which the topic's validator judges.
 fn credential(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = match value.as_bytes().split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
-        _ => b"",
-    };
-    if token.is_empty() {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "not_bearer", "expected Authorization: Bearer <token>, or none"));
-    }
-    Ok(Some(Bytes::copy_from_slice(token)))
+    let expected = || Problem::new(StatusCode::UNAUTHORIZED, "not_bearer", "expected Authorization: Bearer <token>, or none");
+    record::bearer_token(value.as_bytes()).map(|token| Some(Bytes::copy_from_slice(token))).ok_or_else(expected)
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {

@@ -14,7 +14,7 @@
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
 //! | `limits` | caps, and reading a body under them |
-//! | `problem` | errors as problem details; kind → status |
+//! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
 //! | `write_timeout` | a stream whose writes give up |
 //! | `status` | health, readiness, metrics, counters |

@@ -1,10 +1,12 @@
-//! Errors as HTTP: problem details (RFC 9457). The one place where an [`ErrorKind`] becomes a status.
+//! Errors as HTTP: problem details (RFC 9457), also for what the routes of others refuse without a form.
 
 use axum::{
+    body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use record::{Error, ErrorKind};
+use futures::StreamExt;
+use record::{Error, ErrorKind, ProblemDetails};
 use serde::Serialize;
 
 use crate::wire::Run;
@@ -18,14 +20,11 @@ pub struct Problem {
     retry_after_ms: Option<u64>,
 }
 
-/// The members of RFC 9457 section 3.1, and two of ours: `code`, and the outcomes where there are some.
+/// The body: the common members, and the outcomes where there are some.
 #[derive(Serialize)]
 struct Details<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'a str,
+    #[serde(flatten)]
+    common: ProblemDetails<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     outcomes: &'a [Run<'a>],
 }
@@ -55,16 +54,10 @@ impl Problem {
 
     /// The answer, with the outcome of each index where that is known.
     pub(crate) fn response(&self, outcomes: &[Run<'_>]) -> Response {
-        let details = Details {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-            outcomes,
-        };
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let details = Details { common: ProblemDetails::new(self.status.as_u16(), title, self.code, &self.detail), outcomes };
         let body = serde_json::to_vec(&details).unwrap_or_default();
-        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response = (self.status, [(header::CONTENT_TYPE, ProblemDetails::MEDIA_TYPE)], body).into_response();
         if let Some(millis) = self.retry_after_ms {
             // Whole seconds, rounded up: at least one, or senders would come back at once (RFC 9110 section 10.2.3).
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
@@ -78,12 +71,7 @@ impl Problem {
 
 /// The status of an error.
 pub fn status(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-        ErrorKind::Unavailable | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::Corrupt | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// How long a sender should wait when nobody has computed it, in milliseconds.
@@ -92,12 +80,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let kind = error.kind();
-        // What broke inside is for the log, not for senders: it may name files.
-        let detail = match kind {
-            ErrorKind::Corrupt | ErrorKind::Internal | ErrorKind::Closed => error.message().to_owned(),
-            _ => error.to_string(),
-        };
-        let problem = Self::new(status(kind), kind.as_str(), detail);
+        let problem = Self::new(status(kind), kind.as_str(), error.public_detail());
         if kind == ErrorKind::Unavailable { problem.retry_after_ms(RETRY_AFTER_MS) } else { problem }
     }
 }
@@ -105,5 +88,46 @@ impl From<&Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.response(&[])
+    }
+}
+
+/// The longest text of a refusal that is taken over as its detail, in bytes.
+const DETAIL_BYTES_MAX: usize = 4 * 1024;
+
+/// Gives a refusal that has no form the one form: an unknown address, a wrong method, parameters that do not parse, a panic.
+pub(crate) async fn formed(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let formless = content_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !formless {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // Such a text is one piece.
+    let piece = body.into_data_stream().next().await.and_then(Result::ok);
+    let text = piece.filter(|text| text.len() <= DETAIL_BYTES_MAX).unwrap_or_default();
+    let detail = match (status, std::str::from_utf8(&text)) {
+        (StatusCode::NOT_FOUND, Ok("")) => "nothing is at this address",
+        (StatusCode::METHOD_NOT_ALLOWED, Ok("")) => "this address does not take this method; the field Allow names those that it takes",
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => "the request failed; the server's log says why",
+        (_, Ok(text)) if !text.is_empty() => text,
+        _ => "the request was refused",
+    };
+    let problem = Problem::new(status, code(status), detail).response(&[]);
+    let (formed, body) = problem.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(formed.headers);
+    Response::from_parts(parts, Body::new(body))
+}
+
+fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        status if status.is_client_error() => ErrorKind::Invalid.as_str(),
+        StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable.as_str(),
+        _ => ErrorKind::Internal.as_str(),
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{handles, telemetry, write_timeout::WriteTimeout};
+use crate::{handles, problem, telemetry, write_timeout::WriteTimeout};
 
 /// Settings of the connections.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,8 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
         return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max at least 1"));
     }
     let server = Arc::new(Server {
-        app: app.layer(CatchPanicLayer::new()),
+        // Innermost first: a panic becomes a refusal, and no refusal leaves without its form.
+        app: app.layer(CatchPanicLayer::new()).layer(axum::middleware::map_response(problem::formed)),
         protocol: protocol(&config),
         config,
         open: AtomicUsize::new(0),

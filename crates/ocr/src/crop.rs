@@ -175,6 +175,18 @@ impl PageImage {
         }
     }
 
+    /// In grey when it takes more memory than this: print is read as well, and three such pages take the room of one.
+    #[must_use]
+    pub fn in_grey_above(mut self, bytes_max: usize) -> Self {
+        if self.pixel == PixelType::U8x3 && self.pixels.len() > bytes_max {
+            // Weights of ITU-R BT.709 in 256ths.
+            let grey = |[red, green, blue]: &[u8; 3]| ((u32::from(*red) * 54 + u32::from(*green) * 183 + u32::from(*blue) * 19) >> 8) as u8;
+            self.pixels = self.pixels.as_chunks::<3>().0.iter().map(grey).collect();
+            self.pixel = PixelType::U8;
+        }
+        self
+    }
+
     /// Width and height in pixels.
     pub fn size_px(&self) -> (u32, u32) {
         (self.width, self.height)

@@ -1,6 +1,6 @@
 //! One error for all rooms: its kind says what the caller should do next.
 //!
-//! The mapping from kind to HTTP status lives in the collector, to exit code in the binary.
+//! The mapping from kind to exit code lives in the binary.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
@@ -25,6 +25,16 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The HTTP status, for all rooms that answer over HTTP.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Conflict => 409,
+            Self::Unavailable | Self::Closed => 503,
+            Self::Corrupt | Self::Internal => 500,
+        }
+    }
+
     /// The kind as one lowercase word, as used in logs and problem details.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,6 +104,14 @@ impl Error {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What a stranger may be told of it over HTTP. What broke inside is for the log: it may name files.
+    pub fn public_detail(&self) -> String {
+        match self.kind {
+            ErrorKind::Corrupt | ErrorKind::Internal | ErrorKind::Closed => self.message.to_string(),
+            ErrorKind::Invalid | ErrorKind::Unavailable | ErrorKind::Conflict => self.to_string(),
+        }
     }
 
     /// What happened, without context and source.

@@ -15,6 +15,7 @@
 //! | `rejection` | [`Rejection`] and its [`RejectionTag`]: why a record cannot be stored as it is |
 //! | `tail` | [`Tail`]: reading stored records by position |
 //! | `error` | [`Error`] and [`ErrorKind`]: named by what to do next |
+//! | `problem` | [`ProblemDetails`] and [`bearer_token`]: how all rooms refuse over HTTP, as pure data |
 //! | `clock` | [`Clock`] and [`Timestamp`] |
 //! | `digest` | short keyed and unkeyed hashes, printed as hexadecimal |
 //!
@@ -36,6 +37,7 @@ mod clock;
 mod digest;
 mod error;
 mod outcome;
+mod problem;
 #[allow(clippy::module_inception)]
 mod record;
 mod rejection;
@@ -48,6 +50,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::{Digest, Key};
 pub use error::{Error, ErrorKind, Result};
 pub use outcome::Outcome;
+pub use problem::{ProblemDetails, bearer_token};
 pub use record::{Door, Durability, Offset, Partition, Position, Record, RecordId};
 pub use rejection::{Rejection, RejectionTag};
 pub use schema::{Column, ColumnKind, TopicSchema};

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::{Digest, Error, ErrorKind, Key, Partition, RecordId, Timestamp, Topic};
+use crate::{Digest, Error, ErrorKind, Key, Partition, RecordId, Timestamp, Topic, bearer_token};
 
 #[test]
 fn a_topic_is_a_checked_name() {
@@ -64,5 +64,15 @@ proptest! {
         prop_assert_eq!(Digest::parse(&whole.to_string()).ok(), Some(whole));
         let unit = whole.unit_interval();
         prop_assert!((0.0..1.0).contains(&unit));
+    }
+}
+
+#[test]
+fn a_bearer_token_may_be_announced_in_letters_of_either_case_and_is_never_empty() {
+    for value in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+        assert_eq!(bearer_token(value.as_bytes()), Some(b"abc".as_slice()), "{value:?}");
+    }
+    for value in ["", "Bearer", "Bearer ", "Basic abc", "Bearerabc", "b\u{e9}arer abc"] {
+        assert_eq!(bearer_token(value.as_bytes()), None, "{value:?}");
     }
 }

@@ -64,28 +64,22 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn import_here(args: &Args, folder: &Folder) -> Result<ImportReport> {
-    let mut collection = Collection::open_or_create(&folder.join("collections"), &args.collection)?;
-    if let Some(title) = &args.title {
-        collection.settings.title.clone_from(title);
-    }
-    if let Some(convention) = &args.convention {
-        let convention = ocr::convention::Convention::named(convention)?;
-        if !collection.pages.is_empty() && convention != collection.settings.convention {
-            return Err(Error::invalid("a collection keeps its convention: answers were given under it")
-                .with("collection", &args.collection)
-                .into());
-        }
-        collection.settings.convention = convention;
-    }
-    collection.save_settings()?;
+    let convention = args.convention.as_deref().map(ocr::convention::Convention::named).transpose()?;
+    let collections = folder.join("collections");
+    let is_new = !Collection::exists(&collections, &args.collection);
+    let mut collection = Collection::open_or_create(&collections, &args.collection)?;
+    collection.change(args.title.as_deref(), convention)?;
     let bar = progress_bar(0, "importing");
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let report = import::import_paths(&mut collection, &args.paths, args.engine.as_deref(), &progress)?;
+    let report = import::import_paths(&mut collection, &args.paths, args.engine.as_deref(), &progress);
     bar.finish_and_clear();
-    Ok(report)
+    if is_new && report.as_ref().map_or(true, |report| report.imported.is_empty()) {
+        collection.remove()?; // nothing is left behind that readers could choose
+    }
+    Ok(report?)
 }
 
 async fn import_there(args: &Args, owner: &Owner) -> Result<ImportReport> {

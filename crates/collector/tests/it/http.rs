@@ -125,3 +125,32 @@ async fn a_route_that_panics_takes_only_its_request_along() {
         assert_eq!(response.status().as_u16(), status);
     }
 }
+
+/// Seen to fail without `problem::formed`: the body is text or nothing.
+#[tokio::test]
+async fn every_refusal_is_problem_details_whoever_refuses() {
+    let app = Router::new()
+        .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
+        .route("/number/{n}", get(async |axum::extract::Path(n): axum::extract::Path<u32>| n.to_string()));
+    let server = Server::start(app, server::Config::default()).await;
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("http://{}/{path}", server.address);
+    let cases = [
+        (client.get(url("nowhere")), 404, "not_found"),
+        (client.delete(url("panic")), 405, "method_not_allowed"),
+        (client.get(url("number/x")), 400, "invalid"),
+        (client.get(url("panic")), 500, "internal"),
+    ];
+    for (request, status, code) in cases {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{code}");
+        assert_eq!(response.headers().contains_key("allow"), status == 405);
+        let problem: Value = response.json().await.expect("JSON");
+        assert_eq!((problem["status"].as_u64(), problem["code"].as_str()), (Some(status), Some(code)));
+        assert!(
+            !problem["detail"].as_str().unwrap_or_default().is_empty() && !problem["detail"].to_string().contains("purpose"),
+            "{problem}"
+        );
+    }
+    assert_eq!(client.get(url("number/7")).send().await.expect("an answer").text().await.expect("text"), "7");
+}

@@ -154,6 +154,39 @@ impl Collection {
         sorted_entries(collections)?.iter().filter(|entry| entry.join("collection.json").exists()).map(|entry| Self::open(entry)).collect()
     }
 
+    /// Whether there is a collection of this name below `collections`.
+    pub fn exists(collections: &Path, name: &str) -> bool {
+        collections.join(name).join("collection.json").exists()
+    }
+
+    /// Takes a new title and, while there are no pages, a convention, and writes them.
+    ///
+    /// # Errors
+    /// `Invalid` when the collection has pages and another convention; `Unavailable` when the disk fails.
+    pub fn change(&mut self, title: Option<&str>, convention: Option<Convention>) -> Result<()> {
+        if let Some(convention) = convention {
+            if !self.pages.is_empty() && convention != self.settings.convention {
+                return Err(Error::invalid("a collection keeps its convention: answers were given under it")
+                    .with("collection", &self.settings.name)
+                    .with("convention", &self.settings.convention.name)
+                    .with("asked", convention.name));
+            }
+            self.settings.convention = convention;
+        }
+        if let Some(title) = title {
+            title.clone_into(&mut self.settings.title);
+        }
+        self.save_settings()
+    }
+
+    /// Takes the collection's folder away, with all that is in it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk fails.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.folder).map_err(|error| disk("take away the folder", &self.folder, error))
+    }
+
     /// Writes changed settings.
     ///
     /// # Errors

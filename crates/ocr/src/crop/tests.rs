@@ -133,3 +133,16 @@ fn all_real_pages_are_decoded_and_their_words_are_small() {
     }
     assert_eq!(seen, 14);
 }
+
+#[test]
+fn a_colour_page_above_the_limit_is_kept_in_grey_and_cut_alike() {
+    let colour = image::RgbImage::from_fn(200, 100, |x, y| {
+        image::Rgb(if (40..80).contains(&x) && (20..30).contains(&y) { [40, 20, 10] } else { [240, 230, 200] })
+    });
+    let image = || PageImage::decode(&written(&colour.clone().into(), ImageFormat::Png)).unwrap();
+    assert_eq!(image().in_grey_above(60_000).bytes(), 60_000);
+    let grey = image().in_grey_above(59_999);
+    assert_eq!(grey.bytes(), 20_000);
+    let seen = image::load_from_memory(&grey.word_crop(&WORD, 2.0).unwrap().bytes).unwrap().into_luma8();
+    assert!(seen.get_pixel(48, 18).0[0] < 60 && seen.get_pixel(1, 1).0[0] > 200);
+}

@@ -2,14 +2,18 @@
 //!
 //! A fold over answers: the same set of answers, in any order, gives the same state.
 
+mod pass;
+
 use std::collections::{HashMap, VecDeque};
 
 use record::{Digest, RecordId, Timestamp};
 use truth::{
-    accuracy::{self, Given},
+    accuracy::Accuracy,
     stopping::{self, Decision, StopConfig},
     words::{self, Inference, Verdict},
 };
+
+pub use pass::Pass;
 
 use super::{change, status::AccuracyPoint};
 use crate::{
@@ -77,6 +81,9 @@ pub struct WordEntry {
     pub census: bool,
     /// Each worker's latest answer.
     answers: Vec<Latest>,
+    /// How it was last judged, and the how many-th change of such a standing in the collection that was.
+    standing: (Decision, bool),
+    changed: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +116,7 @@ impl WordVerdict {
 }
 
 /// One collection under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LiveCollection {
     settings: Settings,
     pages: Vec<PageEntry>,
@@ -121,6 +128,7 @@ pub struct LiveCollection {
     stop: StopConfig,
     decided: usize,
     decisions: Vec<Decision>,
+    changes: u64,
     workers: HashMap<Digest, u32>,
     worker_ids: Vec<Digest>,
     /// Ids of the answers that were counted; a record sent again counts once (C3).
@@ -130,10 +138,11 @@ pub struct LiveCollection {
     history: Vec<AccuracyPoint>,
     /// Records that were counted when verdicts were last worked out as a whole.
     refreshed_at: Option<usize>,
+    meanwhile: pass::Meanwhile,
 }
 
 /// Who is here and how fast answers come, for the board.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Activity {
     seen: HashMap<u32, Timestamp>,
     /// Answers by second of receipt, newest last.
@@ -178,7 +187,7 @@ impl Activity {
         let second = now.as_micros().div_euclid(1_000_000);
         // The second under way is not whole yet.
         let counted = self.recent.iter().filter(|(at, _)| (second - RATE_SECONDS..second).contains(at));
-        counted.map(|(_, count)| *count as f64).sum::<f64>() / RATE_SECONDS as f64
+        counted.map(|(_, count)| count).sum::<u64>() as f64 / RATE_SECONDS as f64
     }
 }
 
@@ -197,6 +206,7 @@ impl LiveCollection {
             stop,
             decided: 0,
             decisions: Vec::new(),
+            changes: 0,
             workers: HashMap::new(),
             worker_ids: Vec::new(),
             counted: std::collections::HashSet::new(),
@@ -204,6 +214,7 @@ impl LiveCollection {
             accuracy: None,
             history: Vec::new(),
             refreshed_at: None,
+            meanwhile: pass::Meanwhile::default(),
         };
         for page in pages {
             live.add_page(page);
@@ -249,6 +260,8 @@ impl LiveCollection {
                     reading: task.reading,
                     census: task.census,
                     answers: Vec::new(),
+                    standing: (Decision::Open, false),
+                    changed: 0,
                 });
             }
         }
@@ -272,6 +285,7 @@ impl LiveCollection {
         }
         let answer = self.as_label(word, answer);
         self.inference.set_answer(word, worker, answer);
+        self.meanwhile.note(word, worker, answer);
         self.selection.answered(word, worker);
         self.judge(word);
     }
@@ -286,38 +300,35 @@ impl LiveCollection {
     /// A full pass of the inference over all answers; verdicts and offers follow.
     pub fn refit(&mut self) {
         self.inference.refit();
+        self.judge_all();
+    }
+
+    fn judge_all(&mut self) {
         for word in 0..self.words.len() as u32 {
             self.judge(word);
         }
     }
 
-    /// A full pass and a new accuracy, if any answer came since the last time.
-    pub fn refresh(&mut self) {
-        if self.refreshed_at != Some(self.records()) {
-            self.refit();
-            self.update_accuracy(Thoroughness::Quick);
-            self.refreshed_at = Some(self.records());
-        }
-    }
-
     /// Works out the engine's accuracy. A quick one joins the history that the board draws.
     pub fn update_accuracy(&mut self, thoroughness: Thoroughness) {
-        let census: Vec<bool> = self.words.iter().map(|word| word.census).collect();
-        let given = Given { census: &census, ..Given::default() };
-        let config = accuracy::Config::default();
-        let worked_out = match thoroughness {
-            Thoroughness::Quick => accuracy::accuracy_quick(&self.inference, &given, &config),
-            Thoroughness::Full => accuracy::accuracy(&self.inference, &given, &config),
-        };
+        let worked_out = pass::work_out(&self.inference, &self.census(), thoroughness);
+        self.take_accuracy(worked_out, self.answers(), thoroughness);
+    }
+
+    fn census(&self) -> Vec<bool> {
+        self.words.iter().map(|word| word.census).collect()
+    }
+
+    fn take_accuracy(&mut self, worked_out: Option<Accuracy>, answers: usize, thoroughness: Thoroughness) {
         let Some(accuracy) = worked_out else { return };
         let point = AccuracyPoint {
-            answers: self.answers(),
+            answers,
             estimate: accuracy.estimate,
             low: accuracy.low,
             high: accuracy.high,
             level: accuracy.level,
             unreadable_bound: accuracy.unreadable_bound,
-            evidence: accuracy.evidence.as_str().to_owned(),
+            evidence: accuracy.evidence.into(),
             assumptions: accuracy.assumptions.into_iter().map(str::to_owned).collect(),
         };
         if thoroughness == Thoroughness::Quick {
@@ -363,6 +374,11 @@ impl LiveCollection {
         let before = std::mem::replace(&mut self.decisions[word as usize], decision);
         self.decided += usize::from(decision != Decision::Open);
         self.decided -= usize::from(before != Decision::Open);
+        let entry = &mut self.words[word as usize];
+        if entry.standing != (decision, verdict.right >= 0.5) {
+            self.changes += 1;
+            (entry.standing, entry.changed) = ((decision, verdict.right >= 0.5), self.changes);
+        }
         self.selection.judge(word, answers, decision == Decision::Open, stopping::uncertainty(&verdict));
     }
 
@@ -429,6 +445,11 @@ impl LiveCollection {
     /// How many words want no more answers.
     pub fn words_decided(&self) -> usize {
         self.decided
+    }
+
+    /// Words decided or judged otherwise later have larger numbers.
+    pub fn changed(&self, word: u32) -> u64 {
+        self.words[word as usize].changed
     }
 
     /// How many answers count: one for each worker and reading.

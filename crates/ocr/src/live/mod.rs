@@ -18,8 +18,8 @@ use std::{
 use record::{Clock, Digest, Error, Offset, Partition, Record, RecordId, RejectionTag, Result, Tail, Timestamp, Topic};
 use tokio_util::sync::CancellationToken;
 
-pub use collection::{LiveCollection, Thoroughness, WordEntry, WordState, WordVerdict};
-pub use status::{AccuracyPoint, CollectionStatus, PageStatus, Picture, WordStatus, hardest};
+pub use collection::{LiveCollection, Pass, Thoroughness, WordEntry, WordState, WordVerdict};
+pub use status::{AccuracyPoint, CollectionStatus, Evidence, PageStatus, Picture, WordStatus, hardest};
 
 use crate::{
     answer::{Answer, KnownReadings},
@@ -137,12 +137,13 @@ impl Live {
         }
     }
 
-    /// Works out verdicts and accuracy of every collection that got answers since the last time.
+    /// Works out verdicts and accuracy of every collection that got answers since the last time. Readers do not wait for it.
     pub fn refresh(&self) {
         for name in self.names() {
-            if let Ok(live) = self.get(&name) {
-                lock(&live).refresh();
-            }
+            let Ok(live) = self.get(&name) else { continue };
+            let Some(mut pass) = lock(&live).begin_pass() else { continue };
+            pass.run();
+            lock(&live).end_pass(pass);
         }
     }
 

@@ -1,7 +1,10 @@
 //! How a collection stands, in the form in which the pages ask for it.
 
+use std::fmt;
+
 use record::Timestamp;
 use serde::{Deserialize, Serialize};
+use truth::accuracy;
 
 use super::collection::{LiveCollection, WordState, WordVerdict};
 
@@ -14,6 +17,39 @@ pub struct Picture {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+}
+
+/// What an interval rests on: one stable word for programs, a phrase where it is displayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// An expert sample.
+    ExpertSample,
+    /// Random words settled by experts.
+    RandomGold,
+    /// The answers alone.
+    ConditionalOnModel,
+}
+
+impl From<accuracy::Evidence> for Evidence {
+    fn from(evidence: accuracy::Evidence) -> Self {
+        match evidence {
+            accuracy::Evidence::ExpertSample => Self::ExpertSample,
+            accuracy::Evidence::RandomGold => Self::RandomGold,
+            accuracy::Evidence::ConditionalOnModel => Self::ConditionalOnModel,
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let evidence = match self {
+            Self::ExpertSample => accuracy::Evidence::ExpertSample,
+            Self::RandomGold => accuracy::Evidence::RandomGold,
+            Self::ConditionalOnModel => accuracy::Evidence::ConditionalOnModel,
+        };
+        out.write_str(evidence.as_str())
+    }
 }
 
 /// The engine's accuracy at one moment.
@@ -31,8 +67,8 @@ pub struct AccuracyPoint {
     pub level: f64,
     /// The estimate if every word that most readers cannot read were wrong, and if every one were right.
     pub unreadable_bound: (f64, f64),
-    /// What the interval rests on, in words.
-    pub evidence: String,
+    /// What the interval rests on.
+    pub evidence: Evidence,
     /// What must hold for the interval to hold.
     pub assumptions: Vec<String>,
 }
@@ -126,8 +162,10 @@ impl LiveCollection {
             accuracy: self.accuracy().cloned(),
             history: self.accuracy_history().to_vec(),
             pages: self.page_statuses(&verdicts),
-            hardest: list(hardest(&verdicts)),
-            corrected: list(corrected(&verdicts)),
+            hardest: list(
+                hardest(&verdicts).into_iter().filter(|word| self.told(*word, &verdicts[*word as usize]) != WordState::Open).collect(),
+            ),
+            corrected: list(self.corrected(&verdicts)),
         }
     }
 
@@ -144,11 +182,31 @@ impl LiveCollection {
         }
     }
 
+    /// A word's state as everybody may know it: open as long as people are asked about it, so that nobody sees what others answered
+    /// before answering (T1). Words of the census share are asked about though their verdict is sure.
+    pub fn told_state(&self, word: u32) -> WordState {
+        self.told(word, &self.verdict(word))
+    }
+
+    fn told(&self, word: u32, verdict: &WordVerdict) -> WordState {
+        let census_wants = self.words()[word as usize].census && verdict.answers < self.selection().config().census_answers as usize;
+        if census_wants { WordState::Open } else { verdict.state }
+    }
+
+    /// Mended words, the latest first.
+    fn corrected(&self, verdicts: &[WordVerdict]) -> Vec<u32> {
+        let mended =
+            |word: &u32| self.told(*word, &verdicts[*word as usize]) == WordState::Wrong && verdicts[*word as usize].correction().is_some();
+        let mut words: Vec<u32> = (0..verdicts.len() as u32).filter(mended).collect();
+        words.sort_by_key(|word| std::cmp::Reverse(self.changed(*word)));
+        words
+    }
+
     fn page_statuses(&self, verdicts: &[WordVerdict]) -> Vec<PageStatus> {
         let mut counts = vec![(0, 0); self.pages().len()];
-        for (entry, verdict) in self.words().iter().zip(verdicts) {
+        for (word, (entry, verdict)) in self.words().iter().zip(verdicts).enumerate() {
             counts[entry.page].0 += 1;
-            counts[entry.page].1 += usize::from(verdict.state != WordState::Open);
+            counts[entry.page].1 += usize::from(self.told(word as u32, verdict) != WordState::Open);
         }
         let pages = self.pages().iter().zip(counts);
         pages
@@ -173,12 +231,4 @@ pub fn hardest(verdicts: &[WordVerdict]) -> Vec<u32> {
     let mut words: Vec<u32> = (0..verdicts.len() as u32).filter(|word| verdicts[*word as usize].answers > 1).collect();
     words.sort_by(|a, b| unsure(&verdicts[*b as usize]).total_cmp(&unsure(&verdicts[*a as usize])).then(a.cmp(b)));
     words
-}
-
-fn corrected(verdicts: &[WordVerdict]) -> Vec<u32> {
-    let decided = |word: &u32| {
-        let verdict = &verdicts[*word as usize];
-        verdict.state == WordState::Wrong && verdict.correction().is_some()
-    };
-    (0..verdicts.len() as u32).rev().filter(decided).collect()
 }

@@ -64,7 +64,7 @@ struct Lease {
 }
 
 /// What is on offer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Selection {
     config: Config,
     slots: Vec<Slot>,

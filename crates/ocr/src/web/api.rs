@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
-use record::{Digest, Timestamp};
+use record::{Digest, Error, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Web, pictures};
 use crate::{
-    live::{self, LiveCollection, Picture},
+    live::{LiveCollection, Picture},
     page::Rect,
 };
 
@@ -26,10 +26,9 @@ pub async fn new_worker(State(web): State<Arc<Web>>) -> Result<impl IntoResponse
 
 /// The worker whose secret the request shows.
 pub fn worker_of(web: &Web, headers: &HeaderMap) -> Result<Digest, Problem> {
-    let secret = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    secret.and_then(|secret| web.identity.worker_of(secret)).ok_or_else(|| {
+    super::bearer(headers).and_then(|secret| web.identity.worker_of(secret)).ok_or_else(|| {
         let detail = "the worker's secret is missing or was not given out here: POST /v1/workers gives one, sent as Authorization: Bearer";
-        Problem::new(StatusCode::UNAUTHORIZED, "unknown worker", detail)
+        Problem::new(StatusCode::UNAUTHORIZED, "unknown_worker", detail)
     })
 }
 
@@ -86,15 +85,22 @@ pub struct TaskOffers {
 }
 
 /// `GET /v1/tasks`: words for this worker, leased.
-pub async fn tasks(State(web): State<Arc<Web>>, headers: HeaderMap, Query(query): Query<TasksQuery>) -> Result<Json<TaskOffers>, Problem> {
+pub async fn tasks(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    query: Result<Query<TasksQuery>, QueryRejection>,
+) -> Result<Json<TaskOffers>, Problem> {
     let worker = worker_of(&web, &headers)?;
-    let live = web.live.get(&query.collection).map_err(|error| Problem::not_found(error.to_string()))?;
+    let Query(query) = query.map_err(|refused| Error::invalid("expected ?collection=NAME and perhaps &n=COUNT").because(refused))?;
     let now = web.clock.now();
-    let mut live = live::lock(&live);
-    let chosen = live.choose(&worker, query.n, now);
-    let until = now.plus_micros(live.selection().config().lease_micros);
-    let tasks = chosen.into_iter().map(|word| offer(&web, &live, &worker, word, until)).collect();
-    Ok(Json(TaskOffers { collection: query.collection, tasks, words: live.words().len(), words_decided: live.words_decided() }))
+    let (asked, offering) = (query.collection.clone(), web.clone());
+    let choose = move |live: &mut LiveCollection| {
+        let chosen = live.choose(&worker, query.n, now);
+        let until = now.plus_micros(live.selection().config().lease_micros);
+        let tasks = chosen.into_iter().map(|word| offer(&offering, live, &worker, word, until)).collect();
+        Ok(TaskOffers { collection: query.collection, tasks, words: live.words().len(), words_decided: live.words_decided() })
+    };
+    web.look(&asked, choose).await.map(Json)
 }
 
 fn offer(web: &Web, live: &LiveCollection, worker: &Digest, word: u32, until: Timestamp) -> TaskOffer {
@@ -118,7 +124,7 @@ fn offer(web: &Web, live: &LiveCollection, worker: &Digest, word: u32, until: Ti
 /// `GET /v1/join.svg`: the QR code that a phone in the room scans.
 pub async fn join_code(State(web): State<Arc<Web>>) -> Result<impl IntoResponse, Problem> {
     let code = qrcode::QrCode::new(web.places.join_url.as_bytes())
-        .map_err(|error| record::Error::internal("the address does not fit into a QR code").because(error))?;
+        .map_err(|error| Error::internal("the address does not fit into a QR code").because(error))?;
     let svg = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build();
     Ok(([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "no-cache")], svg))
 }

@@ -1,21 +1,25 @@
 //! How collections stand: lists, the board's status and live stream, pages with their words, corrections, reports.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     extract::{Path, State},
-    response::sse::{Event, KeepAlive, Sse},
+    http::{HeaderMap, header},
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use futures::{Stream, stream};
 use record::Digest;
 use serde::Serialize;
 
-use super::{Problem, Web, pictures};
+use super::{Problem, Web, aside, pictures};
 use crate::{
     convention::RuleNote,
     corrections::{self, PageCorrections},
-    live::{self, CollectionStatus, LiveCollection, Thoroughness, WordState},
+    live::{CollectionStatus, LiveCollection, Thoroughness, WordState},
     page::{Page, Rect},
     report::Report,
 };
@@ -52,31 +56,55 @@ pub struct ConventionRules {
 pub async fn list(State(web): State<Arc<Web>>) -> Result<Json<CollectionList>, Problem> {
     let mut collections = Vec::new();
     for name in web.live.names() {
-        let live = web.live.get(&name)?;
-        let live = live::lock(&live);
-        let readings = live.pages().iter().flat_map(|page| &page.readings);
-        let mut languages: Vec<String> = readings.filter_map(|reading| reading.page.language.clone()).collect();
-        languages.sort();
-        languages.dedup();
-        let convention = &live.settings().convention;
-        collections.push(CollectionLine {
-            title: live.settings().title.clone(),
-            languages,
-            convention: ConventionRules { name: convention.name.clone(), rules: convention.describe() },
-            pages: live.pages().len(),
-            words: live.words().len(),
-            words_decided: live.words_decided(),
-            name,
-        });
+        collections.push(web.look(&name, |live| Ok(line_of(live))).await?);
     }
     Ok(Json(CollectionList { collections }))
 }
 
-fn status_of(web: &Web, name: &str) -> Result<StatusAndAddress, Problem> {
-    let live = web.live.get(name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let live = live::lock(&live);
-    let status = live.status(web.clock.now(), &|word| pictures::word_picture(&live, word));
-    Ok(StatusAndAddress { status, join_url: web.places.join_url.clone() })
+fn line_of(live: &LiveCollection) -> CollectionLine {
+    let readings = live.pages().iter().flat_map(|page| &page.readings);
+    let mut languages: Vec<String> = readings.filter_map(|reading| reading.page.language.clone()).collect();
+    languages.sort();
+    languages.dedup();
+    let convention = &live.settings().convention;
+    CollectionLine {
+        name: live.settings().name.clone(),
+        title: live.settings().title.clone(),
+        languages,
+        convention: ConventionRules { name: convention.name.clone(), rules: convention.describe() },
+        pages: live.pages().len(),
+        words: live.words().len(),
+        words_decided: live.words_decided(),
+    }
+}
+
+/// How collections stood when somebody asked last: all boards are told the same, and it is worked out once for all of them.
+#[derive(Debug, Default)]
+pub struct Statuses {
+    /// By name: when (monotonic, in microseconds), and the JSON. Whoever works it out holds the lock; the others wait for the result.
+    last: tokio::sync::Mutex<HashMap<String, (u64, Arc<str>)>>,
+}
+
+/// How old a status may be when it is told, in microseconds: less than the interval of the live stream.
+const STATUS_AGE_MICROS_MAX: u64 = 500_000;
+
+async fn status_of(web: &Arc<Web>, name: &str) -> Result<Arc<str>, Problem> {
+    let mut last = web.statuses.last.lock().await;
+    let now = web.clock.monotonic_micros();
+    if let Some((at, status)) = last.get(name)
+        && now.saturating_sub(*at) < STATUS_AGE_MICROS_MAX
+    {
+        return Ok(status.clone());
+    }
+    let asked = web.clone();
+    let work_out = move |live: &mut LiveCollection| {
+        let status = live.status(asked.clock.now(), &|word| pictures::word_picture(live, word));
+        let told = StatusAndAddress { status, join_url: asked.places.join_url.clone() };
+        Ok(serde_json::to_string(&told).map_err(|error| record::Error::internal("cannot write a status").because(error))?)
+    };
+    let status: Arc<str> = web.look(name, work_out).await?.into();
+    last.insert(name.to_owned(), (now, status.clone()));
+    Ok(status)
 }
 
 /// The status, and where to join.
@@ -88,8 +116,9 @@ pub struct StatusAndAddress {
 }
 
 /// `GET /v1/collections/{name}/status`
-pub async fn status(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Result<Json<StatusAndAddress>, Problem> {
-    status_of(&web, &name).map(Json)
+pub async fn status(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Result<impl IntoResponse, Problem> {
+    let status = status_of(&web, &name).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], status.to_string()))
 }
 
 /// `GET /v1/collections/{name}/live`: the status as server-sent events, one a second.
@@ -97,12 +126,12 @@ pub async fn live(
     State(web): State<Arc<Web>>,
     Path(name): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    status_of(&web, &name)?; // an unknown collection is told once, as a problem
+    status_of(&web, &name).await?; // an unknown collection is told once, as a problem
     let ticks = tokio::time::interval(Duration::from_millis(LIVE_INTERVAL_MS));
     let events = stream::unfold((web, name, ticks), |(web, name, mut ticks)| async move {
         ticks.tick().await;
-        let status = status_of(&web, &name).ok()?;
-        let event = Event::default().json_data(&status).ok()?;
+        let status = status_of(&web, &name).await.ok()?;
+        let event = Event::default().data(&*status); // JSON has no line breaks
         Some((Ok(event), (web, name, ticks)))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
@@ -127,17 +156,20 @@ pub struct PageLine {
 
 /// `GET /v1/collections/{name}/pages`
 pub async fn pages(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Result<Json<PageList>, Problem> {
-    let live = web.live.get(&name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let live = live::lock(&live);
-    let line = |(index, page): (usize, &crate::collection::PageEntry)| PageLine {
-        id: page.id.to_string(),
-        title: page.title.clone(),
-        image_name: page.readings.first().and_then(|reading| reading.page.image_name.clone()),
-        width: page.size_px.0,
-        height: page.size_px.1,
-        words: live.words().iter().filter(|word| word.page == index).count(),
+    let list = |live: &mut LiveCollection| {
+        let mut words = vec![0; live.pages().len()];
+        live.words().iter().for_each(|word| words[word.page] += 1);
+        let line = |(page, words): (&crate::collection::PageEntry, usize)| PageLine {
+            id: page.id.to_string(),
+            title: page.title.clone(),
+            image_name: page.readings.first().and_then(|reading| reading.page.image_name.clone()),
+            width: page.size_px.0,
+            height: page.size_px.1,
+            words,
+        };
+        Ok(PageList { pages: live.pages().iter().zip(words).map(line).collect() })
     };
-    Ok(Json(PageList { pages: live.pages().iter().enumerate().map(line).collect() }))
+    web.look(&name, list).await.map(Json)
 }
 
 /// A page as its engine read it, with the task of each word.
@@ -150,15 +182,16 @@ pub struct PageWithTasks {
 
 /// `GET /v1/collections/{name}/pages/{page}`
 pub async fn page(State(web): State<Arc<Web>>, Path((name, page)): Path<(String, String)>) -> Result<Json<PageWithTasks>, Problem> {
-    let live = web.live.get(&name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let live = live::lock(&live);
-    let index = page_index(&live, &page)?;
-    let reading = live.pages()[index].readings.first().ok_or_else(|| Problem::not_found("no engine has read this page"))?;
-    let mut tasks = vec![None; reading.page.words().count()];
-    for word in live.words().iter().filter(|word| word.page == index && word.engine == 0) {
-        tasks[word.word] = Some(word.task.to_string());
-    }
-    Ok(Json(PageWithTasks { page: reading.page.clone(), tasks }))
+    let read = move |live: &mut LiveCollection| {
+        let index = page_index(live, &page)?;
+        let reading = live.pages()[index].readings.first().ok_or_else(|| Problem::not_found("no engine has read this page"))?;
+        let mut tasks = vec![None; reading.page.words().count()];
+        for word in live.words().iter().filter(|word| word.page == index && word.engine == 0) {
+            tasks[word.word] = Some(word.task.to_string());
+        }
+        Ok(PageWithTasks { page: reading.page.clone(), tasks })
+    };
+    web.look(&name, read).await.map(Json)
 }
 
 /// A page's words by how they stand.
@@ -177,15 +210,16 @@ pub struct MapWord {
     state: WordState,
 }
 
-/// `GET /v1/collections/{name}/pages/{page}/map`
+/// `GET /v1/collections/{name}/pages/{page}/map`: a word whose verdict would tell others' answers to who is still asked about it is open.
 pub async fn map(State(web): State<Arc<Web>>, Path((name, page)): Path<(String, String)>) -> Result<Json<PageMap>, Problem> {
-    let live = web.live.get(&name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let live = live::lock(&live);
-    let index = page_index(&live, &page)?;
-    let on_page = live.words().iter().enumerate().filter(|(_, word)| word.page == index);
-    let words = on_page.map(|(word, entry)| MapWord { place: entry.rect, state: live.verdict(word as u32).state }).collect();
-    let (width, height) = live.pages()[index].size_px;
-    Ok(Json(PageMap { width, height, words }))
+    let draw = move |live: &mut LiveCollection| {
+        let index = page_index(live, &page)?;
+        let on_page = live.words().iter().enumerate().filter(|(_, word)| word.page == index);
+        let words = on_page.map(|(word, entry)| MapWord { place: entry.rect, state: live.told_state(word as u32) }).collect();
+        let (width, height) = live.pages()[index].size_px;
+        Ok(PageMap { width, height, words })
+    };
+    web.look(&name, draw).await.map(Json)
 }
 
 fn page_index(live: &LiveCollection, page: &str) -> Result<usize, Problem> {
@@ -193,21 +227,26 @@ fn page_index(live: &LiveCollection, page: &str) -> Result<usize, Problem> {
     live.pages().iter().position(|page| page.id == id).ok_or_else(|| Problem::not_found("no such page in this collection"))
 }
 
-/// `GET /v1/collections/{name}/report`: everything that the report tells, after a full pass of the inference.
-pub async fn report(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Result<Json<Report>, Problem> {
-    let live = web.live.get(&name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let report = tokio::task::spawn_blocking(move || {
-        let mut live = live::lock(&live);
+/// `GET /v1/collections/{name}/report`: everything that the report tells, after a full pass of the inference; for the owner.
+///
+/// The pass runs on a copy: readers do not wait for it.
+pub async fn report(State(web): State<Arc<Web>>, Path(name): Path<String>, headers: HeaderMap) -> Result<Json<Report>, Problem> {
+    web.check_owner(&headers)?;
+    let mut live = web.look(&name, |live| Ok(live.snapshot())).await?;
+    let write = move || {
         live.refit();
         live.update_accuracy(Thoroughness::Full);
-        Report::of(&live)
-    });
-    Ok(Json(report.await.map_err(|error| record::Error::internal("the report failed").because(error))??))
+        Ok(Report::of(&live)?)
+    };
+    aside(write).await.map(Json)
 }
 
-/// `GET /v1/collections/{name}/corrections`: what is to be mended on each page.
-pub async fn corrections(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Result<Json<Vec<PageCorrections>>, Problem> {
-    let live = web.live.get(&name).map_err(|error| Problem::not_found(error.to_string()))?;
-    let live = live::lock(&live);
-    Ok(Json(corrections::of(&live)))
+/// `GET /v1/collections/{name}/corrections`: what is to be mended on each page; for the owner.
+pub async fn corrections(
+    State(web): State<Arc<Web>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<PageCorrections>>, Problem> {
+    web.check_owner(&headers)?;
+    web.look(&name, |live| Ok(corrections::of(live))).await.map(Json)
 }

@@ -13,13 +13,18 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
+    http::{HeaderMap, StatusCode, header},
     routing::{get, post},
 };
-use record::Clock;
+use record::{Clock, Digest, Error};
 
 pub use problem::Problem;
 
-use crate::{identity::Identity, live::Live, selection};
+use crate::{
+    identity::Identity,
+    live::{self, Live, LiveCollection},
+    selection,
+};
 
 /// Where things are, and how a collection that is uploaded is read.
 #[derive(Clone, Debug)]
@@ -30,7 +35,7 @@ pub struct Places {
     pub selection: selection::Config,
     /// The address that a phone in the room opens.
     pub join_url: String,
-    /// What an owner of the data folder shows to upload pages; see the lock file.
+    /// What an owner of the data folder shows to upload pages and to see corrections and reports; see the lock file.
     pub owner_token: String,
 }
 
@@ -48,14 +53,55 @@ pub struct Web {
     pub pictures: pictures::Pictures,
     /// Held by the upload under way.
     pub uploads: std::sync::Mutex<()>,
+    /// What boards were told last.
+    statuses: collections::Statuses,
 }
 
 impl Web {
     /// With empty caches.
     pub fn new(live: Arc<Live>, identity: Identity, places: Places) -> Self {
         let clock = live.clock().clone();
-        Self { live, identity, clock, places, pictures: pictures::Pictures::default(), uploads: std::sync::Mutex::default() }
+        Self {
+            live,
+            identity,
+            clock,
+            places,
+            pictures: pictures::Pictures::default(),
+            uploads: std::sync::Mutex::default(),
+            statuses: collections::Statuses::default(),
+        }
     }
+
+    /// Looks at a collection.
+    async fn look<T: Send + 'static>(
+        &self,
+        collection: &str,
+        look: impl FnOnce(&mut LiveCollection) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let live = self.live.get(collection).map_err(|error| Problem::not_found(error.to_string()))?;
+        aside(move || look(&mut live::lock(&live))).await
+    }
+
+    /// Refuses who does not show the owner's token.
+    fn check_owner(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let detail = "only the owner of the data folder may do this: `crowdread import`, `report` and `export` with --data DIR on the server's machine can";
+        match bearer(headers) {
+            // Of hashes, so that the time it takes says nothing of the token.
+            Some(shown) if Digest::of(&[shown]) == Digest::of(&[self.places.owner_token.as_bytes()]) => Ok(()),
+            Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "not_the_owner", detail)),
+            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "not_the_owner", detail)),
+        }
+    }
+}
+
+/// The request's bearer token.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    record::bearer_token(headers.get(header::AUTHORIZATION)?.as_bytes())
+}
+
+/// Does what may wait or take long away from the threads that serve connections.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("a request failed half-way").because(error))?
 }
 
 /// The routes of pages and API.
@@ -77,3 +123,6 @@ pub fn router(web: Arc<Web>) -> Router {
         .with_state(web)
         .merge(assets::router())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Pictures of words and of their lines, cut out of the page when somebody asks, and kept for the next who does.
 
+mod pages;
+
 use std::sync::Arc;
 
 use axum::{
@@ -9,21 +11,21 @@ use axum::{
 };
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
-use record::{Digest, Error};
+use record::Digest;
 
-use super::{Problem, Web};
+use tokio::sync::Semaphore;
+
+use self::pages::Pages;
+use super::{Problem, Web, aside};
 use crate::{
-    crop::{PageImage, Plan},
+    crop::Plan,
     live::{self, LiveCollection, Picture},
     page::Rect,
 };
 
-/// Decoded pages that are kept, in bytes of pixels.
-const PAGES_BYTES_MAX: u64 = 256 << 20;
 /// Cut pictures that are kept, in bytes.
 const CUTS_BYTES_MAX: u64 = 64 << 20;
-/// How many of each are expected; only sizes the tables.
-const PAGES_EXPECTED: usize = 64;
+/// How many are expected; only sizes the table.
 const CUTS_EXPECTED: usize = 8_192;
 
 /// A cut picture on its way out.
@@ -31,15 +33,6 @@ const CUTS_EXPECTED: usize = 8_192;
 struct Cut {
     content_type: &'static str,
     bytes: Bytes,
-}
-
-#[derive(Clone, Debug)]
-struct PageWeight;
-
-impl Weighter<Digest, Arc<PageImage>> for PageWeight {
-    fn weight(&self, _: &Digest, image: &Arc<PageImage>) -> u64 {
-        image.bytes() as u64
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -61,15 +54,19 @@ enum Kind {
 /// Pages that were decoded and pictures that were cut.
 #[derive(Debug)]
 pub struct Pictures {
-    pages: Cache<Digest, Arc<PageImage>, PageWeight>,
+    pages: Pages,
     cuts: Cache<(Digest, Kind), Cut, CutWeight>,
+    /// As many are cut at a time as there are cores: a decoded page takes much memory.
+    cutting: Arc<Semaphore>,
 }
 
 impl Default for Pictures {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            pages: Cache::with_weighter(PAGES_EXPECTED, PAGES_BYTES_MAX, PageWeight),
+            pages: Pages::default(),
             cuts: Cache::with_weighter(CUTS_EXPECTED, CUTS_BYTES_MAX, CutWeight),
+            cutting: Arc::new(Semaphore::new(cores)),
         }
     }
 }
@@ -108,8 +105,12 @@ async fn cut(web: Arc<Web>, task: String, kind: Kind) -> Result<Response, Proble
     let cut = match web.pictures.cuts.get(&(task, kind)) {
         Some(cut) => cut,
         None => {
-            let cutting = tokio::task::spawn_blocking(move || cut_out(&web, task, kind)).await;
-            cutting.map_err(|error| Error::internal("cutting a picture failed").because(error))??
+            let turn = web.pictures.cutting.clone().acquire_owned().await;
+            aside(move || {
+                let _turn = turn; // also when nobody waits for the picture any more
+                cut_out(&web, task, kind)
+            })
+            .await?
         }
     };
     // A task is a place on an image with a fixed digest: its picture never changes.
@@ -119,7 +120,10 @@ async fn cut(web: Arc<Web>, task: String, kind: Kind) -> Result<Response, Proble
 
 fn cut_out(web: &Web, task: Digest, kind: Kind) -> Result<Cut, Problem> {
     let (id, path, rect, line) = find(web, &task).ok_or_else(|| Problem::not_found("no such word in any collection here"))?;
-    let page = web.pictures.pages.get_or_insert_with(&id, || PageImage::open(&path).map(Arc::new))?;
+    if let Some(cut) = web.pictures.cuts.get(&(task, kind)) {
+        return Ok(cut); // cut while this request waited for its turn
+    }
+    let page = web.pictures.pages.open(id, &path)?;
     let picture = match kind {
         Kind::Word => page.word_crop(&rect, WORD_SCALE)?,
         Kind::Line => page.line_crop(&line, &rect)?.picture,

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, Multipart, Path, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{
+        DefaultBodyLimit, Multipart, Path, State,
+        multipart::{MultipartError, MultipartRejection},
+    },
+    http::{HeaderMap, StatusCode},
 };
 use record::Error;
 
-use super::{Problem, Web};
+use super::{Problem, Web, aside};
 use crate::{
     collection::{
         Collection,
@@ -41,21 +44,24 @@ pub async fn page(
     State(web): State<Arc<Web>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    multipart: Multipart,
+    multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<(StatusCode, Json<Imported>), Problem> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if shown != Some(web.places.owner_token.as_bytes()) {
-        let detail = "only the owner of the data folder may upload: `crowdread import --data DIR` on the server's machine does";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not the owner", detail));
-    }
+    web.check_owner(&headers)?;
+    let multipart = multipart.map_err(|refused| Error::invalid("an upload is a form (multipart/form-data)").because(refused))?;
     let form = read_form(multipart).await?;
-    let imported = tokio::task::spawn_blocking(move || take(&web, &name, form)).await;
-    let imported = imported.map_err(|error| Error::internal("the import failed").because(error))??;
+    let imported = aside(move || Ok(take(&web, &name, form)?)).await?;
     Ok((StatusCode::CREATED, Json(imported)))
 }
 
+fn broken(error: MultipartError) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!("an upload has at most {UPLOAD_BYTES_MAX} bytes: scale the image down or cut it into pages");
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+    }
+    Error::invalid("the form is not whole").because(error).into()
+}
+
 async fn read_form(mut multipart: Multipart) -> Result<Form, Problem> {
-    let broken = |error| Problem::from(Error::invalid("the form is not whole").because(error));
     let mut form = Form::default();
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -80,18 +86,24 @@ fn take(web: &Web, name: &str, form: Form) -> record::Result<Imported> {
     };
     // One upload after the other: two would write the same settings.
     let _turn = web.uploads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let convention = form.convention.as_deref().map(Convention::named).transpose()?;
+    let is_new = !Collection::exists(&web.places.collections, name);
     let mut collection = Collection::open_or_create(&web.places.collections, name)?;
-    if let Some(title) = form.title {
-        collection.settings.title = title;
-    }
-    if collection.pages.is_empty()
-        && let Some(convention) = form.convention
-    {
-        collection.settings.convention = Convention::named(&convention)?;
-    }
-    collection.save_settings()?;
     let files = PageFiles { ocr_name, ocr, image_name, image };
-    let imported = import::import_page(&mut collection, &files, form.engine.as_deref())?;
+    let imported = collection
+        .change(form.title.as_deref(), convention)
+        .and_then(|()| import::import_page(&mut collection, &files, form.engine.as_deref()));
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(error) if is_new => {
+            collection.remove()?; // nothing is left behind that readers could choose
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    if let (Some(title), Ok(live)) = (&form.title, web.live.get(name)) {
+        crate::live::lock(&live).rename(title);
+    }
     match collection.pages.iter().find(|page| page.id.to_string() == imported.page) {
         Some(page) if web.live.get(name).is_ok() => web.live.add_page(name, page)?,
         _ => web.live.add(&collection, web.places.selection.clone()),

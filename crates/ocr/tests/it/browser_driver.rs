@@ -1,4 +1,4 @@
-//! A real Chromium, driven through chromedriver. Called by `browser.rs`.
+//! A real Chromium, driven through chromedriver. Called by `browser.rs` here, and by the binary's tests.
 //!
 //! chromedriver chooses a free port itself; it and every browser that it started end with the [`Browser`], also when a
 //! test fails.

@@ -33,6 +33,9 @@ struct Held {
     away: AtomicBool,
     turned_away: AtomicUsize,
     reject_next: AtomicBool,
+    no_pictures: AtomicBool,
+    /// Answers wait while this is held.
+    slow: tokio::sync::Mutex<()>,
 }
 
 /// A server on a free port of loopback; it ends with the test's runtime.
@@ -49,7 +52,7 @@ impl Server {
             .route("/v1/collections", get(collections))
             .route("/v1/workers", post(async || (StatusCode::CREATED, Json(json!({"worker_id": "0".repeat(32), "secret": "c2VjcmV0"})))))
             .route("/v1/tasks", get(tasks))
-            .route("/v1/crops/{task}", get(async || picture(420, 96)))
+            .route("/v1/crops/{task}", get(crop))
             .route("/v1/lines/{task}", get(async || picture(1400, 54)))
             .route("/v1/join.svg", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")))
             .route("/v1/records/answers", post(answers))
@@ -84,6 +87,21 @@ impl Server {
         self.held.turned_away.load(Ordering::SeqCst)
     }
 
+    /// Loses the words' pictures, or has them again.
+    pub fn set_without_pictures(&self, without: bool) {
+        self.held.no_pictures.store(without, Ordering::SeqCst);
+    }
+
+    /// Lets answers wait as long as the guard lives.
+    pub async fn hold_answers(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.held.slow.lock().await
+    }
+
+    /// How many words were offered.
+    pub fn offered(&self) -> usize {
+        self.held.offered.load(Ordering::SeqCst)
+    }
+
     /// Rejects the first answer of the next request.
     pub fn reject_next(&self) {
         self.held.reject_next.store(true, Ordering::SeqCst);
@@ -100,7 +118,7 @@ async fn turn_away(State(held): State<Arc<Held>>, request: Request, next: Next) 
 
 async fn collections() -> Json<Value> {
     Json(json!({"collections": [{"name": "sample", "title": "Ocios", "languages": ["es"], "pages": 1, "words": 1800, "words_decided": 12,
-        "convention": {"name": "default", "rules": ["case and punctuation are kept"]}}]}))
+        "convention": {"name": "default", "rules": [{"rule": "long_s", "says": "ſ is s", "example": ["ſo", "so"]}]}}]}))
 }
 
 async fn tasks(State(held): State<Arc<Held>>) -> Json<Value> {
@@ -118,6 +136,7 @@ async fn tasks(State(held): State<Arc<Held>>) -> Json<Value> {
 }
 
 async fn answers(State(held): State<Arc<Held>>, Json(sent): Json<Vec<Value>>) -> Json<Value> {
+    drop(held.slow.lock().await);
     let mut kept = held.answers.lock().expect("no handler panics while it holds the answers");
     let rejected = usize::from(held.reject_next.swap(false, Ordering::SeqCst));
     let mut outcomes = Vec::new();
@@ -140,7 +159,7 @@ fn status() -> Value {
         .collect();
     json!({"collection": "sample", "title": "Ocios", "readers_now": 143, "answers": 3900, "answers_per_second": 212.4, "words": 1800,
         "words_decided": 900, "answers_per_word": 3.1, "history": history, "hardest": [], "join_url": "http://192.168.1.5:8080/",
-        "accuracy": {"estimate": 0.914, "low": 0.906, "high": 0.922, "level": 0.95, "evidence": "conditional on the model", "assumptions": []},
+        "accuracy": {"estimate": 0.914, "low": 0.906, "high": 0.922, "level": 0.95, "evidence": "conditional_on_model", "unreadable_bound": [0.905, 0.93], "assumptions": []},
         "pages": [{"id": "aa", "title": "p. 80", "width": 100, "height": 100, "words": 2, "words_decided": 1}],
         "corrected": [{"task_id": "t1", "text": "exiſtiera", "corrected": "existiera", "answers": 5, "crop": {"url": "/v1/crops/t1", "width": 420, "height": 96}}]})
 }
@@ -160,6 +179,14 @@ async fn live(State(held): State<Arc<Held>>) -> Response {
 async fn map(Path((_, _)): Path<(String, String)>) -> Json<Value> {
     let word = |x: u32, state: &str| json!({"x": x, "y": 10, "width": 30, "height": 10, "state": state});
     Json(json!({"width": 100, "height": 100, "words": [word(10, "right"), word(50, "open")]}))
+}
+
+async fn crop(State(held): State<Arc<Held>>) -> Response {
+    if held.no_pictures.load(Ordering::SeqCst) {
+        held.turned_away.fetch_add(1, Ordering::SeqCst);
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    picture(420, 96)
 }
 
 fn picture(width: u32, height: u32) -> Response {

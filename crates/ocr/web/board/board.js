@@ -25,6 +25,11 @@ function showAccuracy({ accuracy, history }) {
   $("#evidence").textContent = accuracy
     ? `${text("board_level", { level: percent(accuracy.level, 0) })} · ${textOr(`evidence.${accuracy.evidence}`, accuracy.evidence)}`
     : "";
+  // Only where it makes a difference that some words cannot be read.
+  const [lowest, highest] = accuracy?.unreadable_bound ?? [0, 0];
+  $("#bound").textContent = highest - lowest >= 0.0005
+    ? text("board_unreadable", { low: hundredths(lowest), high: percent(highest) })
+    : "";
   $("#evidence").title = accuracy?.assumptions?.join("\n") ?? "";
   drawBand($("#band"), history ?? []);
 }

@@ -6,7 +6,7 @@ import { svg } from "./band.js";
 
 const page_ms = 9_000;
 const refresh_ms = 3_000;
-const states = ["open", "right", "wrong", "doubt", "unreadable"];
+const states = ["open", "right", "wrong", "doubt", "unreadable", "not_one_word"];
 
 /** A pattern of stripes, as wide as a thick stroke of print. */
 function stripes(id, angle, light, dark) {

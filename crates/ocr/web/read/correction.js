@@ -14,7 +14,7 @@ export class Correction {
 
   constructor(onSend) {
     const row = document.querySelector("#letters");
-    for (const letter of letters) {
+    for (const letter of letters.filter(hasGlyph)) {
       const key = document.createElement("button");
       key.type = "button";
       key.textContent = letter;
@@ -38,9 +38,15 @@ export class Correction {
   showRules(rules) {
     const details = document.querySelector("#rules");
     details.hidden = rules.length === 0;
-    details.querySelector("ul").replaceChildren(...rules.map((rule) => {
+    details.querySelector("ul").replaceChildren(...rules.map(({ rule, says, example: [from, to] }) => {
       const item = document.createElement("li");
-      item.textContent = textOr(`rule.${rule}`, rule);
+      item.textContent = textOr(`rule.${rule}`, says);
+      if (showable(from, to)) {
+        const pair = document.createElement("span");
+        pair.className = "word";
+        pair.textContent = `${from} = ${to}`;
+        item.append(" ", pair);
+      }
       return item;
     }));
   }
@@ -78,6 +84,20 @@ export class Correction {
     this.#input.focus();
     this.#problem.textContent = "";
   }
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** Whether this device can draw a letter: if not, it takes the place of one that no font has. */
+function hasGlyph(letter) {
+  ruler.font = `100px ${getComputedStyle(document.documentElement).getPropertyValue("--serif")}`;
+  const width = (shown) => ruler.measureText(shown).width;
+  return width(letter) !== width(`${letter.slice(0, -1)}\u{10fffd}`);
+}
+
+/** Whether two texts look different, and no letter is one that only special fonts have. */
+function showable(from, to) {
+  return from.normalize() !== to.normalize() && !/\p{Co}/u.test(from + to) && [...new Intl.Segmenter().segment(from)].every(({ segment }) => hasGlyph(segment));
 }
 
 /** The letter (with its combining marks) under a point, as a range of the text, or null. */

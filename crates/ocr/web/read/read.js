@@ -84,6 +84,9 @@ async function showWhyEmpty() {
     setMode("away");
     const told = deck.problem.temporary ? text("away_more", { count: waiting }) : deck.problem.message;
     panels.showMessage(text("away"), told, [text("try_now"), again]);
+  } else if (deck.blind) {
+    setMode("away");
+    panels.showMessage(text("no_pictures"), text("no_pictures_more"), [text("try_now"), again]);
   } else if (deck.exhausted) {
     setMode("empty");
     panels.showMessage(text("all_done"), text("all_done_more"), [text("look_again"), again]);
@@ -113,7 +116,7 @@ function answer(label, typed) {
   if (state.history.length > undo_max) state.history.shift();
   $("#undo").disabled = false;
   advance(label);
-  return outbox.add(record);
+  return outbox.add(record).then(() => deck.done(task));
 }
 
 function undo() {
@@ -229,17 +232,18 @@ async function start() {
 
   // What waits goes out first, or the server would offer the same words again.
   await Promise.all([joined, outbox.flush()]);
-  deck = new Deck(async (n) => {
+  const ask = async (n) => {
     const { tasks, words, words_decided } = await api.tasks(chosen.name, n);
     panels.showProgress(words_decided, words);
     return tasks;
-  }, await outbox.waitingReadings());
+  };
+  deck = new Deck(ask, await outbox.waitingReadings(), `${chosen.name}.${(await joined)?.slice(0, 8)}`);
   const look = () => {
     if (!state.card) advance(null);
   };
   deck.addEventListener("ready", look);
   deck.addEventListener("change", () => deck.size > 0 ? look() : state.card || showWhyEmpty());
-  deck.refill();
+  deck.start();
 }
 
 start();

@@ -6,6 +6,7 @@ import { ApiError } from "./api.js";
 import { Memory } from "./store.js";
 
 const batch_max = 20;
+const batch_last_max = 100; // of about 400 bytes; a request that outlives its page has at most 64 KiB
 const batch_soon = 5;
 const gather_ms = 2_000;
 const backoff_first_ms = 1_000;
@@ -79,13 +80,23 @@ export class Outbox extends EventTarget {
   /** Sends all that waits; resolves when nothing waits or the server cannot take it now. */
   flush(last = false) {
     this.#sleep();
+    // The request under way may die with the page: what waits goes out once more, in one that does not. Twice counts once.
+    if (last && this.#flushing) return this.#sendLast();
     this.#flushing ??= this.#run(last).finally(() => (this.#flushing = null));
     return this.#flushing;
   }
 
+  async #sendLast() {
+    const batch = await this.#store.waiting(batch_last_max);
+    if (batch.length === 0) return;
+    const retry_ms = await this.#deliver(this.#store, batch, true);
+    this.#changed();
+    if (retry_ms !== null) this.#wakeIn(retry_ms);
+  }
+
   async #run(last) {
     for (;;) {
-      const limit = this.#one_by_one ? 1 : batch_max;
+      const limit = this.#one_by_one ? 1 : last ? batch_last_max : batch_max;
       let source = this.#store;
       let batch = await source.waiting(limit);
       if (batch.length === 0) batch = await (source = this.#overflow).waiting(limit);
