@@ -227,8 +227,7 @@ impl Bench {
         self.output(&["import", &read, "--data", &data, "--collection", "pages", "--convention", convention])?;
         let (mut server, url) = self.serve(&data)?;
         let (seed, phones) = (seed.to_string(), phones.to_string());
-        let crowd =
-            ["crowd", "--url", &url, "--phones", &phones, "--truth", &truth, "--convention", convention, "--seed", &seed, "--json"];
+        let crowd = ["crowd", "--url", &url, "--phones", &phones, "--truth", &truth, "--convention", convention, "--seed", &seed, "--json"];
         let read_by_crowd = self.json(&crowd).and_then(|_| {
             let report = self.json(&["report", "--data", &data, "--json"])?;
             self.output(&["export", "--data", &data, "--out", &out])?;

@@ -153,10 +153,10 @@ impl Engine {
             let mut hessian = [[1e-9, 0.0, 0.0], [0.0, SLOPE_PRECISION, 0.0], [0.0, 0.0, SLOPE_PRECISION]];
             for (lesson, weight) in weighed() {
                 let p = logistic(lesson.score(&self.slopes));
-                for i in 0..3 {
-                    gradient[i] += weight * (p - lesson.target) * lesson.x[i];
-                    for j in 0..3 {
-                        hessian[i][j] += weight * p * (1.0 - p) * lesson.x[i] * lesson.x[j];
+                for (i, (gradient, row)) in gradient.iter_mut().zip(&mut hessian).enumerate() {
+                    *gradient += weight * (p - lesson.target) * lesson.x[i];
+                    for (cell, x) in row.iter_mut().zip(lesson.x) {
+                        *cell += weight * p * (1.0 - p) * lesson.x[i] * x;
                     }
                 }
             }
