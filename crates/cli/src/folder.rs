@@ -70,7 +70,7 @@ impl Folder {
                 let owner = serde_json::from_str(&note).map_err(|_| {
                     Error::unavailable("another process is using the data folder")
                         .with("folder", path.display())
-                        .with("mend", "wait for it to end")
+                        .with("mend", "try again in a moment: a command is at work there, or a server is starting or ending")
                 })?;
                 Ok(Claim::Owned(owner))
             }

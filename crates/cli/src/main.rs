@@ -1,8 +1,11 @@
 //! `crowdread`: the one binary. It reads settings, plugs the rooms together, and runs them; what the rooms do is theirs.
 
+mod address;
 mod command;
+mod console;
 mod failure;
 mod folder;
+mod interrupt;
 mod owner;
 mod server;
 mod settings;
@@ -23,7 +26,7 @@ enum Command {
     Demo(command::demo::Args),
     /// Read images with the tesseract program
     Ocr(command::ocr::Args),
-    /// Take OCR files and their images into a collection
+    /// Take OCR files (PAGE XML, ALTO, hOCR, Tesseract TSV) and their images into a collection
     Import(command::import::Args),
     /// Serve the pages to readers, take their answers, and land them in the table
     Serve(command::serve::Args),
@@ -33,9 +36,9 @@ enum Command {
     Crowd(command::crowd::Args),
     /// Tell how accurate the engine is, what was mended, and who read how well
     Report(command::report::Args),
-    /// Write the corrected pages
+    /// Write the corrected pages: each in the format that it came in, or all in another
     Export(command::export::Args),
-    /// Compare OCR files with true text
+    /// Compare OCR files with true text: words right, words without a box, CER and WER
     Evaluate(command::evaluate::Args),
     /// Infer true labels from a file of item, worker, label
     Infer(command::infer::Args),

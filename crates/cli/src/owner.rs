@@ -1,7 +1,8 @@
 //! Asking the server that owns a data folder.
 
-use anyhow::{Context, Result};
-use record::Error;
+use anyhow::Result;
+use record::{Error, ErrorKind};
+use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
 use crate::folder::Owner;
@@ -13,23 +14,44 @@ use crate::folder::Owner;
 pub async fn ask<T: DeserializeOwned>(owner: &Owner, path: &str) -> Result<T> {
     let url = format!("{}{path}", owner.url);
     let response = reqwest::Client::new().get(&url).bearer_auth(&owner.token).send().await;
-    read(response.map_err(|error| Error::unavailable("the server that owns the folder does not answer").with("url", &url).because(error))?)
-        .await
+    read(response.map_err(|error| away(&url, error))?).await
+}
+
+/// The error for a server that does not answer.
+pub fn away(url: &str, error: reqwest::Error) -> Error {
+    Error::unavailable("the server does not answer").with("url", url).because(error)
 }
 
 /// Takes a response apart: its JSON, or what is wrong.
 ///
 /// # Errors
-/// The problem's detail, as `Invalid` for a 4xx status and `Unavailable` else.
+/// The problem's detail, with the kind that the server names; `Unavailable` when the answer breaks off.
 pub async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T> {
     let status = response.status();
-    let body = response.bytes().await.context("the server's answer broke off")?;
+    let body = response.bytes().await.map_err(|error| Error::unavailable("the server's answer broke off").because(error))?;
     if status.is_success() {
-        return serde_json::from_slice(&body).context("the server's answer is not what was expected");
+        return serde_json::from_slice(&body).map_err(|error| {
+            Error::internal("the server's answer is not what was expected: is it another version?").because(error).into()
+        });
     }
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let detail = problem["detail"].as_str().map_or_else(|| format!("the server said {status}"), str::to_owned);
-    Err(if status.is_client_error() { Error::invalid(detail).into() } else { Error::unavailable(detail).into() })
+    Err(Error::new(kind_of(status, &problem), detail).into())
+}
+
+/// The kind of a problem: the one that it names, else what its status says.
+fn kind_of(status: StatusCode, problem: &serde_json::Value) -> ErrorKind {
+    const KINDS: [ErrorKind; 6] =
+        [ErrorKind::Invalid, ErrorKind::Unavailable, ErrorKind::Conflict, ErrorKind::Corrupt, ErrorKind::Closed, ErrorKind::Internal];
+    let named = [&problem["code"], &problem["title"]].into_iter().filter_map(|name| name.as_str());
+    let known = |name: &str| KINDS.into_iter().find(|kind| kind.as_str() == name);
+    named.filter_map(known).next().unwrap_or(match status {
+        StatusCode::CONFLICT => ErrorKind::Conflict,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => ErrorKind::Unavailable,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Unavailable,
+        status if status.is_client_error() => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    })
 }
 
 /// The names of the owner's collections.
@@ -41,3 +63,6 @@ pub async fn collections(owner: &Owner) -> Result<Vec<String>> {
     let names = list["collections"].as_array().into_iter().flatten().filter_map(|line| line["name"].as_str());
     Ok(names.map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests;

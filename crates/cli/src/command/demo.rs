@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,10 +25,13 @@ use record::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{export, runtime};
+use super::{crowd::why, export, runtime, write_file};
 use crate::{
+    address,
+    console::{print, say, say_text, spinner},
     folder::Folder,
-    server::{Server, shutdown_signal},
+    interrupt,
+    server::Server,
     settings::Settings,
 };
 
@@ -37,6 +40,9 @@ const COLLECTION: &str = "sample";
 /// The first port that is tried, and how many.
 const PORT_FIRST: u16 = 8080;
 const PORTS: u16 = 100;
+/// How often the progress is shown: on a terminal, and as lines where there is none.
+const SHOW_MS: u64 = 500;
+const SHOW_LINES_MS: u64 = 5_000;
 
 /// Show everything at once: sample pages, a simulated crowd, the report, and the pages to open
 #[derive(Debug, clap::Args)]
@@ -65,26 +71,30 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let data = data_folder(args.data.as_deref())?;
     runtime()?.block_on(async {
+        let end = interrupt::catch()?;
         let folder = Folder::claim_for_server(&data)?;
         let truth = import_sample(&folder)?;
-        let (listener, join_url) = listen(args.lan).await?;
-        let settings = Settings { data: data.clone(), join_url: Some(join_url.clone()), ..Settings::default() };
+        let listener = listen(args.lan).await?;
+        let settings = Settings { data: data.clone(), ..Settings::default() };
         let server = Server::start(settings, folder, listener).await?;
-        greet(&join_url, &data)?;
-        let crowd = let_crowd_read(&args, &server, &truth).await?;
+        greet(&server, &data)?;
+        let crowd = let_crowd_read(&args, &server, &truth, &end).await?;
+        let work = spinner("landing the answers and working out the accuracy");
         let outcome = conclude(&server, &data, &truth, &crowd).await?;
-        eprint!("{}", report::to_text(&outcome.report));
-        if args.json && args.once {
-            println!("{}", outcome.json);
+        work.finish_and_clear();
+        say_text(report::to_text(&outcome.report));
+        if let Some(note) = left_open(&outcome.report, &crowd) {
+            say(note);
         }
-        if !args.once {
-            if args.json {
-                println!("{}", outcome.json);
-            }
-            eprintln!("\nthe pages are open: {join_url} to read, {join_url}board to watch; Ctrl-C ends");
-            return server.run_until(shutdown_signal()?).await;
+        if args.json {
+            print(outcome.json)?;
         }
-        server.run_until(std::future::ready(())).await
+        if args.once || end.is_cancelled() {
+            return server.run_until(std::future::ready(())).await;
+        }
+        let url = server.join_url();
+        say(format_args!("\nthe pages are open: {url} to read, {url}board to watch; Ctrl-C ends"));
+        server.run_until(end.cancelled()).await
     })
 }
 
@@ -119,38 +129,35 @@ fn import_sample(folder: &Folder) -> Result<HashMap<String, Option<String>>> {
     Ok(truth)
 }
 
-/// The first free port, and the address that people open.
-async fn listen(lan: bool) -> Result<(TcpListener, String)> {
-    let address: IpAddr = if lan { Ipv4Addr::UNSPECIFIED.into() } else { Ipv4Addr::LOCALHOST.into() };
+/// The first free port.
+async fn listen(lan: bool) -> Result<TcpListener> {
+    let ip: IpAddr = if lan { Ipv4Addr::UNSPECIFIED.into() } else { Ipv4Addr::LOCALHOST.into() };
     for port in PORT_FIRST..PORT_FIRST + PORTS {
-        if let Ok(listener) = TcpListener::bind(SocketAddr::new(address, port)).await {
-            let shown = if lan { room_address().unwrap_or(address) } else { address };
-            return Ok((listener, format!("http://{shown}:{port}/")));
+        if let Ok(listener) = TcpListener::bind(SocketAddr::new(ip, port)).await {
+            return Ok(listener);
         }
     }
     Err(Error::unavailable("no free port").with("first", PORT_FIRST).with("last", PORT_FIRST + PORTS - 1).into())
 }
 
-/// The address under which others in the room see this machine. Asks the routing table; sends nothing.
-fn room_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?; // an address of RFC 5737, for documentation only
-    Some(socket.local_addr().ok()?.ip())
-}
-
-fn greet(join_url: &str, data: &Path) -> Result<()> {
-    let code = qrcode::QrCode::new(join_url.as_bytes())?;
-    let picture = code.render::<qrcode::render::unicode::Dense1x2>().quiet_zone(true).build();
-    eprintln!("{picture}\n  read    {join_url}\n  board   {join_url}board\n  data    {}\n", data.display());
+fn greet(server: &Server, data: &Path) -> Result<()> {
+    let url = server.join_url();
+    say(address::qr_code(url)?);
+    say(format_args!("  read    {url}\n  board   {url}board\n  data    {}", data.display()));
+    say("\n  A simulated crowd reads the sample pages. Ctrl-C ends it early; the report follows.\n");
     Ok(())
 }
 
-async fn let_crowd_read(args: &Args, server: &Server, truth: &HashMap<String, Option<String>>) -> Result<crowd::CrowdReport> {
+async fn let_crowd_read(
+    args: &Args,
+    server: &Server,
+    truth: &HashMap<String, Option<String>>,
+    end: &CancellationToken,
+) -> Result<crowd::CrowdReport> {
     let live = server.live().get(COLLECTION)?;
     let words = live::lock(&live).words().len();
     let bar = ProgressBar::new(words as u64);
-    bar.set_style(ProgressStyle::with_template("  {bar:36} {pos}/{len} words  {msg}")?);
-    let shutdown = CancellationToken::new();
+    bar.set_style(ProgressStyle::with_template("  {bar:16} {pos}/{len} words, {msg}")?);
     let config = crowd::Config {
         url: server.url().to_owned(),
         collection: Some(COLLECTION.to_owned()),
@@ -160,14 +167,12 @@ async fn let_crowd_read(args: &Args, server: &Server, truth: &HashMap<String, Op
     };
     let convention = live::lock(&live).settings().convention.clone();
     let printed = crowd::PrintedWords::new(convention, truth.clone());
-    let mut reading = std::pin::pin!(crowd::run(config, crowd::Work::Answers(printed), Arc::default(), shutdown.clone()));
+    let mut reading = std::pin::pin!(crowd::run(config, crowd::Work::Answers(printed), Arc::default(), end.clone()));
     let clock = server.live().clock().clone();
-    let mut ticks = tokio::time::interval(Duration::from_millis(500));
-    let mut end = std::pin::pin!(shutdown_signal()?);
+    let mut ticks = tokio::time::interval(Duration::from_millis(if bar.is_hidden() { SHOW_LINES_MS } else { SHOW_MS }));
     loop {
         tokio::select! {
             done = &mut reading => { bar.finish_and_clear(); return Ok(done?) }
-            () = &mut end, if !shutdown.is_cancelled() => shutdown.cancel(),
             _ = ticks.tick() => show(&bar, &live::lock(&live), clock.now()),
         }
     }
@@ -177,13 +182,25 @@ fn show(bar: &ProgressBar, live: &LiveCollection, now: record::Timestamp) {
     bar.set_position(live.words_decided() as u64);
     let accuracy = live.accuracy().map_or_else(String::new, |accuracy| {
         let percent = |share: f64| 100.0 * share;
-        format!("accuracy {:.1} % ({:.1} to {:.1})", percent(accuracy.estimate), percent(accuracy.low), percent(accuracy.high))
+        format!("; {:.1} % right ({:.1} to {:.1})", percent(accuracy.estimate), percent(accuracy.low), percent(accuracy.high))
     });
     let rate = live.answers_per_second(now);
-    bar.set_message(format!("{} answers, {rate:.0}/s  {accuracy}", live.records()));
+    bar.set_message(format!("{} answers, {rate:.0}/s{accuracy}", live.records()));
     if bar.is_hidden() {
-        eprintln!("  {}/{} words  {}", bar.position(), live.words().len(), bar.message());
+        say(format_args!("  {}/{} words, {}", bar.position(), live.words().len(), bar.message()));
     }
+}
+
+/// Why words are still open, if some are.
+fn left_open(report: &Report, crowd: &crowd::CrowdReport) -> Option<String> {
+    let open = report.words - report.words_decided;
+    (open > 0).then(|| match crowd.ended {
+        crowd::EndReason::WordsDecided => format!(
+            "\n  The crowd ended when every word was decided. The last pass, over all answers together, is less sure of {open} words: they are\n  \
+             open again, and are offered to whoever reads next."
+        ),
+        _ => format!("\n  {open} words are still open. The simulated crowd ended because {}.", why(crowd)),
+    })
 }
 
 /// How the crowd's phase ended.
@@ -209,14 +226,14 @@ async fn conclude(server: &Server, data: &Path, truth: &HashMap<String, Option<S
     let collection = Collection::open(&data.join("collections").join(COLLECTION))?;
     let (pages, html) = (data.join("corrected"), data.join("report.html"));
     export::write_files(&collection, &corrected, None, &pages)?;
-    let table = format!("{}/answers", server.lake_url());
+    let table = server.table();
     report.books = Some(books);
     report.files = vec![
         ("table".to_owned(), table.clone()),
         ("corrected pages".to_owned(), pages.display().to_string()),
         ("report".to_owned(), html.display().to_string()),
     ];
-    fs::write(&html, report::to_html(&report))?;
+    write_file(&html, "the report", report::to_html(&report))?;
     let known = report.known.as_ref().ok_or_else(|| Error::internal("the sample has no true texts"))?;
     let accuracy = report.accuracy.as_ref().map(|accuracy| {
         let truth = known.right_before as f64 / known.words.max(1) as f64;

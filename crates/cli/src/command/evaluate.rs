@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ocr::{convention::Convention, evaluate_files::evaluate_files};
+use record::Error;
+
+use crate::console::{print, print_text, say, spinner};
 
 /// Compare OCR files with true text: words right over boxes, printed words without a box, CER and WER
 #[derive(Debug, clap::Args)]
@@ -23,14 +26,21 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<()> {
     let convention = Convention::named(&args.convention)?;
+    let work = spinner("comparing");
     let compared = evaluate_files(&args.ocr, &args.truth, &convention)?;
+    work.finish_and_clear();
     for problem in &compared.problems {
-        eprintln!("  {problem}");
+        say(format_args!("  {problem}"));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&compared.evaluation)?);
+        print(serde_json::to_string(&compared.evaluation)?)?;
     } else {
-        print!("{}", compared.evaluation);
+        print_text(&compared.evaluation)?;
+    }
+    if !compared.problems.is_empty() {
+        return Err(Error::invalid("some files were not compared; the figures are of the others")
+            .with("problems", compared.problems.len())
+            .into());
     }
     Ok(())
 }

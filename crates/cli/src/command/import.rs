@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ocr::collection::{
-    Collection,
-    import::{self, Found, ImportReport, Imported},
+use ocr::{
+    collection::{
+        Collection,
+        import::{self, Found, Imported, PageFiles},
+    },
+    convention::Convention,
 };
 use record::Error;
 
-use super::{progress_bar, runtime};
+use super::runtime;
 use crate::{
+    console::{progress_bar, say},
+    failure,
     folder::{Claim, Folder, Owner},
     owner,
+    settings::{self, Flags},
 };
 
 /// Take OCR files (PAGE XML, ALTO, hOCR, Tesseract TSV) and their images into a collection
@@ -21,9 +27,9 @@ pub struct Args {
     /// OCR files, or folders with them and their images
     #[arg(required = true, value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
-    /// The data folder
-    #[arg(long, value_name = "DIR", default_value = "crowdread-data")]
-    data: PathBuf,
+    /// The data folder; made when it is not there [default: as set, else ./crowdread-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// The collection: 1 to 64 of a-z, 0-9, _ and -; made when it is new
     #[arg(long, value_name = "NAME")]
     collection: String,
@@ -36,82 +42,104 @@ pub struct Args {
     /// When two texts count as equal: default or diplomatic (of a new collection)
     #[arg(long)]
     convention: Option<String>,
+    /// The settings file [default: ./crowdread.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where pages go.
+enum Target<'a> {
+    /// Into the folder, which is ours.
+    Here(Box<Collection>),
+    /// To the server that owns it.
+    There { runtime: tokio::runtime::Runtime, client: reqwest::Client, owner: &'a Owner },
 }
 
 /// Runs it.
 pub fn run(args: Args) -> Result<()> {
     ocr::collection::check_name(&args.collection)?;
-    let report = match Folder::claim(&args.data)? {
-        Claim::Ours(folder) => import_here(&args, &folder)?,
-        Claim::Owned(owner) => runtime()?.block_on(import_there(&args, &owner))?,
-    };
-    for imported in report.imported.iter().filter(|imported| !imported.problems.is_empty()) {
-        eprintln!("  {}: {} left out, the first: {}", imported.file, imported.problems.len(), imported.problems[0]);
-    }
-    for left_out in &report.left_out {
-        eprintln!("  left out: {left_out}");
-    }
-    for failed in &report.failed {
-        eprintln!("  {failed}");
-    }
-    let words: usize = report.imported.iter().map(|imported| imported.words).sum();
-    eprintln!("{} pages with {words} words are in the collection {}", report.imported.len(), args.collection);
-    if !report.failed.is_empty() {
-        return Err(Error::invalid("some files were not imported").with("failed", report.failed.len()).into());
-    }
-    eprintln!("next: crowdread serve --data {}", args.data.display());
-    Ok(())
-}
-
-fn import_here(args: &Args, folder: &Folder) -> Result<ImportReport> {
-    let convention = args.convention.as_deref().map(ocr::convention::Convention::named).transpose()?;
-    let collections = folder.join("collections");
-    let is_new = !Collection::exists(&collections, &args.collection);
-    let mut collection = Collection::open_or_create(&collections, &args.collection)?;
-    collection.change(args.title.as_deref(), convention)?;
-    let bar = progress_bar(0, "importing");
-    let progress = |done: usize, all: usize| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    };
-    let report = import::import_paths(&mut collection, &args.paths, args.engine.as_deref(), &progress);
-    bar.finish_and_clear();
-    if is_new && report.as_ref().map_or(true, |report| report.imported.is_empty()) {
-        collection.remove()?; // nothing is left behind that readers could choose
-    }
-    Ok(report?)
-}
-
-async fn import_there(args: &Args, owner: &Owner) -> Result<ImportReport> {
+    args.convention.as_deref().map(Convention::named).transpose()?;
+    let data = settings::load(&Flags { data: args.data.clone(), config: args.config.clone(), ..Flags::default() })?.data;
+    // Before the folder is made: a mistyped path leaves nothing behind.
     let found = Found::below(&args.paths)?;
-    let client = reqwest::Client::new();
-    let url = format!("{}/v1/collections/{}/pages", owner.url, args.collection);
-    let bar = progress_bar(found.ocr.len() as u64, "uploading");
-    let mut report = ImportReport { left_out: found.left_out.clone(), ..ImportReport::default() };
+    if found.ocr.is_empty() {
+        return Err(Error::invalid("no OCR files there: expected PAGE XML, ALTO, hOCR or Tesseract TSV beside their images")
+            .with("images", found.images.len())
+            .with("mend", "crowdread ocr IMAGE… --lang LANG --out DIR makes them")
+            .into());
+    }
+    let claim = Folder::claim(&data)?;
+    for left_out in &found.left_out {
+        say(format_args!("  left out: {left_out}"));
+    }
+    let mut is_new = false;
+    let mut target = match &claim {
+        Claim::Ours(folder) => {
+            is_new = !Collection::exists(&folder.join("collections"), &args.collection);
+            Target::Here(Box::new(open_collection(&args, folder)?))
+        }
+        Claim::Owned(owner) => Target::There { runtime: runtime()?, client: reqwest::Client::new(), owner },
+    };
+    let (mut pages, mut words, mut kinds) = (0_usize, 0, Vec::new());
+    let bar = progress_bar(found.ocr.len() as u64, "importing");
     for ocr in &found.ocr {
-        let upload = async {
-            let files = import::read_files(&found, ocr)?;
-            let part = |bytes: Vec<u8>, name: String| reqwest::multipart::Part::bytes(bytes).file_name(name);
-            let mut form = reqwest::multipart::Form::new()
-                .part("ocr", part(files.ocr, files.ocr_name))
-                .part("image", part(files.image, files.image_name));
-            for (name, value) in [("engine", &args.engine), ("title", &args.title), ("convention", &args.convention)] {
-                if let Some(value) = value {
-                    form = form.text(name, value.clone());
+        match import::read_files(&found, ocr).map_err(Into::into).and_then(|files| target.take(&args, files)) {
+            Ok(imported) => {
+                pages += 1;
+                words += imported.words;
+                if let Some(first) = imported.problems.first() {
+                    bar.suspend(|| say(format_args!("  {}: {} left out, the first: {first}", imported.file, imported.problems.len())));
                 }
             }
-            let sent = client.post(&url).bearer_auth(&owner.token).multipart(form).send().await;
-            owner::read::<Imported>(
-                sent.map_err(|error| Error::unavailable("the server does not answer").with("url", &url).because(error))?,
-            )
-            .await
-        };
-        match upload.await {
-            Ok(imported) => report.imported.push(imported),
-            Err(error) => report.failed.push(format!("{}: {error:#}", ocr.display())),
+            Err(error) => {
+                kinds.push(failure::kind(&error));
+                bar.suspend(|| say(format_args!("  {}: {}", ocr.display(), failure::told(&error))));
+            }
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(report)
+    if let (Target::Here(collection), true, 0) = (target, is_new, pages) {
+        collection.remove()?; // nothing is left behind that readers could choose
+    }
+    say(format_args!("{pages} of {} pages, with {words} words, are now in the collection {}", found.ocr.len(), args.collection));
+    if !kinds.is_empty() {
+        return Err(failure::some_failed("some files were not imported", &kinds).into());
+    }
+    match &claim {
+        Claim::Ours(_) => say(format_args!("next: crowdread serve --data {}", data.display())),
+        Claim::Owned(owner) => say(format_args!("they are open to readers at {}", owner.url)),
+    }
+    Ok(())
+}
+
+fn open_collection(args: &Args, folder: &Folder) -> Result<Collection> {
+    let convention = args.convention.as_deref().map(Convention::named).transpose()?;
+    let mut collection = Collection::open_or_create(&folder.join("collections"), &args.collection)?;
+    collection.change(args.title.as_deref(), convention)?;
+    Ok(collection)
+}
+
+impl Target<'_> {
+    /// Takes one page.
+    fn take(&mut self, args: &Args, files: PageFiles) -> Result<Imported> {
+        match self {
+            Self::Here(collection) => Ok(import::import_page(collection, &files, args.engine.as_deref())?),
+            Self::There { runtime, client, owner } => runtime.block_on(upload(args, client, owner, files)),
+        }
+    }
+}
+
+async fn upload(args: &Args, client: &reqwest::Client, owner: &Owner, files: PageFiles) -> Result<Imported> {
+    let url = format!("{}/v1/collections/{}/pages", owner.url, args.collection);
+    let part = |bytes: Vec<u8>, name: String| reqwest::multipart::Part::bytes(bytes).file_name(name);
+    let mut form =
+        reqwest::multipart::Form::new().part("ocr", part(files.ocr, files.ocr_name)).part("image", part(files.image, files.image_name));
+    for (name, value) in [("engine", &args.engine), ("title", &args.title), ("convention", &args.convention)] {
+        if let Some(value) = value {
+            form = form.text(name, value.clone());
+        }
+    }
+    let sent = client.post(&url).bearer_auth(&owner.token).multipart(form).send().await;
+    owner::read(sent.map_err(|error| owner::away(&url, error))?).await
 }

@@ -6,10 +6,12 @@ use analysis::infer::{self, Method};
 use anyhow::Result;
 use record::Error;
 
+use crate::console::{print, spinner};
+
 /// Infer true labels from a CSV file with columns item (or task), worker, label
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The labels
+    /// The labels: a CSV file with a first line that names the columns item (or task), worker and label
     #[arg(value_name = "LABELS.csv")]
     labels: PathBuf,
     /// True labels to compare with: columns item and truth (or label)
@@ -31,11 +33,13 @@ pub fn run(args: Args) -> Result<()> {
     let method: Method = args.method.parse()?;
     let labels = open(&args.labels)?;
     let truth = args.truth.as_ref().map(open).transpose()?;
+    let work = spinner("inferring");
     let report = infer::infer(labels, truth, method)?;
+    work.finish_and_clear();
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        print(serde_json::to_string(&report)?)?;
     } else {
-        println!("{}", report.to_text());
+        print(report.to_text())?;
     }
     Ok(())
 }

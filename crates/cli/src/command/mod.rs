@@ -10,23 +10,31 @@ pub mod ocr;
 pub mod report;
 pub mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use record::Error;
 
-use crate::folder::{Claim, Folder, Owner};
+use crate::{
+    folder::{Claim, Folder, Owner},
+    settings::{self, Flags, Settings},
+};
 
 /// The folder and collection that a command works on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
-    /// The data folder
-    #[arg(long, value_name = "DIR", default_value = "crowdread-data")]
-    pub data: PathBuf,
+    /// The data folder [default: as set, else ./crowdread-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// The collection; needed where the folder has more than one
     #[arg(long, value_name = "NAME")]
-    pub collection: Option<String>,
+    collection: Option<String>,
+    /// Where the tables are, where no server owns the folder [default: as set, else DIR/lake]
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+    /// The settings file [default: ./crowdread.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Who answers a command: the folder itself, or the server that owns it.
@@ -38,20 +46,13 @@ pub enum Source {
 }
 
 impl Place {
-    /// Takes the folder, or finds its owner.
+    /// The settings in force, these flags over all others.
     ///
     /// # Errors
-    /// `Invalid` when there is no such folder.
-    pub fn open(&self) -> Result<Source> {
-        if !self.data.is_dir() {
-            return Err(Error::invalid("there is no such data folder: `crowdread import` makes it")
-                .with("folder", self.data.display())
-                .into());
-        }
-        Ok(match Folder::claim(&self.data)? {
-            Claim::Ours(folder) => Source::Folder(folder),
-            Claim::Owned(owner) => Source::Server(owner),
-        })
+    /// As [`settings::load`].
+    pub fn settings(&self) -> Result<Settings> {
+        let flags = Flags { data: self.data.clone(), lake: self.lake.clone(), config: self.config.clone(), ..Flags::default() };
+        Ok(settings::load(&flags)?)
     }
 
     /// The collection that is meant, out of those that there are.
@@ -71,13 +72,31 @@ impl Place {
     }
 }
 
-/// A progress bar on standard error; it draws nothing where that is no terminal.
-pub fn progress_bar(length: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(length).with_prefix(what);
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>12} {bar:40} {pos}/{len} {eta}") {
-        bar.set_style(style);
+/// Takes a data folder, or finds its owner.
+///
+/// # Errors
+/// `Invalid` when there is no such data folder; nothing is made there.
+pub fn open(data: &Path) -> Result<Source> {
+    if !data.join("collections").is_dir() && !data.join("lock").is_file() {
+        return Err(Error::invalid("there is no data folder here: `crowdread import` makes it").with("folder", data.display()).into());
     }
-    bar
+    Ok(match Folder::claim(data)? {
+        Claim::Ours(folder) => Source::Folder(folder),
+        Claim::Owned(owner) => Source::Server(owner),
+    })
+}
+
+/// Writes a file for people, such as a report.
+///
+/// # Errors
+/// `Invalid` when its folder is not there, `Unavailable` when it cannot be written.
+pub fn write_file(path: &Path, what: &'static str, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Error::invalid(format!("cannot write {what}: its folder is not there")).with("file", path.display()).into());
+    }
+    Ok(std::fs::write(path, bytes)
+        .map_err(|error| Error::unavailable(format!("cannot write {what}")).with("file", path.display()).because(error))?)
 }
 
 /// The runtime of a command that waits for servers or files.

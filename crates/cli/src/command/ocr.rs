@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ocr::engine;
+use record::ErrorKind;
 
-use super::progress_bar;
+use crate::{
+    console::{progress_bar, say},
+    failure,
+};
 
 /// Read images with the tesseract program; its files stand beside a link to each image
 #[derive(Debug, clap::Args)]
@@ -16,7 +20,7 @@ pub struct Args {
     /// The language data, such as spa, eng, deu, frk or script/Fraktur; several with +
     #[arg(long, value_name = "LANG")]
     lang: String,
-    /// The folder to write to
+    /// The folder to write to; made when it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -28,12 +32,14 @@ pub fn run(args: Args) -> Result<()> {
     let report = engine::run(&config, &args.images, &|done, _, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     for (image, error) in &report.failed {
-        eprintln!("  {}: {error}", image.display());
+        say(format_args!("  {}: {error}", image.display()));
     }
-    eprintln!("{} of {} images read by {} into {}", report.written.len(), args.images.len(), report.engine, args.out.display());
+    let (read, all, out) = (report.written.len(), args.images.len(), args.out.display());
+    say(format_args!("{read} of {all} images read by {} into {out}", report.engine));
     if !report.failed.is_empty() {
-        return Err(record::Error::invalid("some images were not read").with("failed", report.failed.len()).into());
+        let kinds: Vec<ErrorKind> = report.failed.iter().map(|(_, error)| error.kind()).collect();
+        return Err(failure::some_failed("some images were not read", &kinds).into());
     }
-    eprintln!("next: crowdread import {} --collection NAME --engine tesseract", args.out.display());
+    say(format_args!("next: crowdread import {out} --collection NAME --engine tesseract"));
     Ok(())
 }

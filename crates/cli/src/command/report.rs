@@ -7,19 +7,18 @@ use ocr::{
     live::Thoroughness,
     report::{self, Report},
 };
-use record::Error;
 
-use super::{Place, Source, runtime};
-use crate::{owner, server};
+use super::{Place, Source, open, runtime, write_file};
+use crate::{
+    console::{print, print_text, say, spinner},
+    owner, server,
+};
 
 /// Tell how accurate the engine is, what was mended, and who read how well
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     place: Place,
-    /// Where the tables are [default: DIR/lake]
-    #[arg(long, value_name = "URL")]
-    lake: Option<String>,
     /// Write the report as an HTML page too
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -30,9 +29,11 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<()> {
-    let report: Report = match args.place.open()? {
+    let settings = args.place.settings()?;
+    let work = spinner("counting the answers");
+    let report: Report = match open(&settings.data)? {
         Source::Folder(folder) => {
-            let live = runtime()?.block_on(server::load_live(&folder, args.lake.as_deref()))?;
+            let live = runtime()?.block_on(server::load_live(&folder, &settings))?;
             let name = args.place.collection_of(&live.names())?;
             let live = live.get(&name)?;
             let mut live = ocr::live::lock(&live);
@@ -45,15 +46,15 @@ pub fn run(args: Args) -> Result<()> {
             owner::ask(&server, &format!("/v1/collections/{name}/report")).await
         })?,
     };
+    work.finish_and_clear();
     if let Some(path) = &args.html {
-        std::fs::write(path, report::to_html(&report))
-            .map_err(|error| Error::unavailable("cannot write the report").with("file", path.display()).because(error))?;
-        eprintln!("the report is in {}", path.display());
+        write_file(path, "the report", report::to_html(&report))?;
+        say(format_args!("the report is in {}", path.display()));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        print(serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", report::to_text(&report));
+        print_text(report::to_text(&report))?;
     }
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! `crowdread serve` and `crowdread config`
 
+use std::io::{IsTerminal, stderr};
+
 use anyhow::Result;
 
 use super::runtime;
 use crate::{
+    address,
+    console::{print, say},
     folder::Folder,
-    server::{Server, shutdown_signal},
+    interrupt,
+    server::{self, Server},
     settings::{self, Flags},
 };
 
@@ -21,22 +26,34 @@ pub fn run(args: Args) -> Result<()> {
     let settings = settings::load(&args.flags)?;
     let folder = Folder::claim_for_server(&settings.data)?;
     runtime()?.block_on(async {
-        let end = shutdown_signal()?;
-        let listener = crate::server::listen(&settings.listen).await?;
+        let end = interrupt::catch()?;
+        let listener = server::listen(&settings.listen).await?;
         let server = Server::start(settings, folder, listener).await?;
-        eprintln!("crowdread serves on {}", server.url());
-        for line in server.overview() {
-            eprintln!("  {line}");
-        }
-        eprintln!("  pages {0}/  board {0}/board  end with Ctrl-C", server.url());
-        let ended = server.run_until(end).await;
-        eprintln!("ended; every stored record is in the table or in the journal");
+        greet(&server)?;
+        let ended = server.run_until(end.cancelled()).await;
+        say("ended; every stored record is in the table or in the journal");
         ended
     })
 }
 
+fn greet(server: &Server) -> Result<()> {
+    let read = server.join_url();
+    let board = format!("{}/board", read.trim_end_matches('/'));
+    if stderr().is_terminal() && !read.starts_with("http://127.") && !read.starts_with("http://[::1]") {
+        say(address::qr_code(read)?);
+    }
+    say(format_args!("crowdread serves on {}", server.url()));
+    for line in server.overview() {
+        say(format_args!("  {line}"));
+    }
+    say(format_args!("  read    {read}"));
+    say(format_args!("  board   {board}"));
+    say(format_args!("  table   {}", server.table()));
+    say("  Ctrl-C ends");
+    Ok(())
+}
+
 /// Prints the settings.
 pub fn print_config(args: Args) -> Result<()> {
-    println!("{}", settings::explain(&args.flags)?);
-    Ok(())
+    Ok(print(settings::explain(&args.flags)?)?)
 }

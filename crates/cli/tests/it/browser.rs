@@ -64,7 +64,7 @@ impl House {
     }
 
     fn serve(&mut self) {
-        self.server = Some(serve(&self.data(), self.port, &self.folder.path().join("log")));
+        self.server = Some(serve(&self.data(), self.port, &self.folder.path().join("log"), &[]));
     }
 
     fn kill(&mut self) {

@@ -1,7 +1,14 @@
 //! The binary as its users run it: real processes, real sockets, real files.
 
+mod beside;
 mod browser;
 #[path = "../../../ocr/tests/it/browser_driver.rs"]
 mod browser_driver;
+mod demo;
+mod disk;
+mod failures;
+mod folders;
 mod kill;
 mod programs;
+mod table;
+mod truth;

@@ -2,12 +2,15 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
 };
+
+use serde_json::Value;
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -31,18 +34,35 @@ impl Process {
         self.0.wait().expect("wait");
     }
 
+    /// Sends it a signal, such as `TERM` or `INT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended; gives its exit code.
+    pub fn exit_code(&mut self) -> i32 {
+        let mut status = None;
+        wait_until("the end of a process", || {
+            status = self.0.try_wait().expect("status");
+            status.is_some()
+        });
+        status.and_then(|status| status.code()).expect("it ended by itself")
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     pub fn end(&mut self) {
-        let ended = Command::new("kill").arg(self.0.id().to_string()).status().expect("kill");
-        assert!(ended.success());
-        let status = self.0.wait().expect("wait");
-        assert!(status.success(), "ended with {status}");
+        self.signal("TERM");
+        assert_eq!(self.exit_code(), 0);
     }
 }
 
-/// The binary under test.
+/// The binary under test, with nothing but what the test says: no settings from the environment of whoever runs it.
 pub fn crowdread() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crowdread"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CROWDREAD_")) {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null());
     command
 }
@@ -52,6 +72,14 @@ pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().expect("runs");
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// Runs a command to its end; it must fail with this exit code. Gives what it told people.
+pub fn fail(code: i32, command: &mut Command) -> String {
+    let output = command.output().expect("runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{command:?}\n{told}");
+    told
 }
 
 /// Waits until a condition holds.
@@ -70,24 +98,95 @@ pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
-/// Starts `crowdread serve` on a folder and waits until it answers.
-pub fn serve(data: &Path, port: u16, log: &Path) -> Process {
+/// Starts `crowdread serve` on a folder, with settings from the environment, and waits until it answers.
+pub fn serve(data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> Process {
+    serve_as(crowdread(), data, port, log, settings)
+}
+
+/// As [`serve`], with a program that runs the binary with the arguments that it is given.
+pub fn serve_as(mut command: Command, data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> Process {
     let stderr = fs::OpenOptions::new().create(true).append(true).open(log).expect("log");
-    let mut command = crowdread();
-    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data).stdout(Stdio::null()).stderr(stderr);
+    command.arg("serve").arg("--data").arg(data).env("CROWDREAD_LISTEN", format!("127.0.0.1:{port}"));
+    command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(stderr);
     let mut server = Process(command.spawn().expect("starts"));
     wait_until("the server", || {
         if let Some(status) = server.0.try_wait().expect("status") {
             panic!("the server ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
         }
-        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        // A connection alone says little: the kernel takes it before the server does.
+        try_request(port, "GET", "/healthz", "").is_ok_and(|reply| reply.status == 200)
     });
     server
+}
+
+/// Imports the sample's pages as the collection `sample`.
+pub fn import_sample(data: &Path) {
+    succeed(crowdread().arg("import").arg(sample().join("pages")).arg("--data").arg(data).args(["--collection", "sample"]));
 }
 
 /// The sample's folder in the checkout.
 pub fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../ocr/sample")
+}
+
+/// A running `crowdread crowd --json`.
+pub struct Crowd(Process);
+
+impl Crowd {
+    /// Starts it on a server of this machine.
+    pub fn start(port: u16, truth: &Path, args: &[&str]) -> Self {
+        let mut command = crowdread();
+        command.args(["crowd", "--json", "--url", &format!("http://127.0.0.1:{port}"), "--truth"]).arg(truth).args(args);
+        Self(Process(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts")))
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.0.0.try_wait().expect("status").is_none()
+    }
+
+    /// Ends it, if it has not ended by itself, and gives its report.
+    pub fn end(&mut self) -> Value {
+        if self.is_running() {
+            self.0.signal("TERM");
+        }
+        self.report()
+    }
+
+    /// Waits for its end and gives its report.
+    pub fn report(&mut self) -> Value {
+        let mut out = String::new();
+        let pipe = self.0.0.stdout.take().expect("a pipe");
+        pipe.take(64 << 20).read_to_string(&mut out).expect("UTF-8");
+        assert_eq!(self.0.exit_code(), 0);
+        serde_json::from_str(&out).expect("JSON")
+    }
+}
+
+/// One HTTP request to a server of this machine: its status, its head, and its body.
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The status line and the fields, in small letters.
+    pub head: String,
+    /// What follows them.
+    pub body: String,
+}
+
+/// Sends a request and reads the whole answer.
+pub fn request(port: u16, method: &str, path: &str, body: &str) -> Reply {
+    try_request(port, method, path, body).expect("an answer")
+}
+
+fn try_request(port: u16, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    let mut answer = String::new();
+    stream.take(64 << 20).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Ok(Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
 }
 
 /// The Python with readers of the table that are not ours, unless the run is a quick one.

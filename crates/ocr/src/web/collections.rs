@@ -129,7 +129,10 @@ pub async fn live(
     status_of(&web, &name).await?; // an unknown collection is told once, as a problem
     let ticks = tokio::time::interval(Duration::from_millis(LIVE_INTERVAL_MS));
     let events = stream::unfold((web, name, ticks), |(web, name, mut ticks)| async move {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = web.shutdown.cancelled() => return None,
+        }
         let status = status_of(&web, &name).await.ok()?;
         let event = Event::default().data(&*status); // JSON has no line breaks
         Some((Ok(event), (web, name, ticks)))

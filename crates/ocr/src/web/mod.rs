@@ -17,6 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use record::{Clock, Digest, Error};
+use tokio_util::sync::CancellationToken;
 
 pub use problem::Problem;
 
@@ -55,6 +56,8 @@ pub struct Web {
     pub uploads: std::sync::Mutex<()>,
     /// What boards were told last.
     statuses: collections::Statuses,
+    /// Ends what would go on for ever: the live streams.
+    shutdown: CancellationToken,
 }
 
 impl Web {
@@ -69,7 +72,14 @@ impl Web {
             pictures: pictures::Pictures::default(),
             uploads: std::sync::Mutex::default(),
             statuses: collections::Statuses::default(),
+            shutdown: CancellationToken::new(),
         }
+    }
+
+    /// Ends its live streams at the doors' shutdown, which else waits for them in vain.
+    #[must_use]
+    pub fn ending_with(self, shutdown: CancellationToken) -> Self {
+        Self { shutdown, ..self }
     }
 
     /// Looks at a collection.

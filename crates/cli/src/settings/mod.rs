@@ -1,9 +1,16 @@
-//! Settings: defaults, then a file, then the environment, then flags; later ones win. `crowdread config` prints them.
+//! Settings: defaults, then a file, then the environment, then flags; later ones win. Every command that works on a data folder reads
+//! them here, so that no two commands mean different folders; `crowdread config` prints them.
+//!
+//! layers → extract → check (`check`) → in force
+
+mod check;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
 use figment::{
-    Figment,
+    Figment, Metadata,
     providers::{Env, Format, Serialized, Toml},
 };
 use record::{Error, Result};
@@ -11,6 +18,10 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the settings file that is looked for in the working folder.
 pub const FILE: &str = "crowdread.toml";
+/// What the names of settings in the environment begin with.
+const PREFIX: &str = "CROWDREAD_";
+/// A variable with the prefix that is no setting: which log lines are shown.
+const LOG_VARIABLE: &str = "CROWDREAD_LOG";
 
 /// All settings of a server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +73,8 @@ pub struct Selection {
 pub struct Journal {
     /// The size of a segment file, in bytes.
     pub segment_bytes: u64,
+    /// So many bytes of the disk are left free; beyond that answers are refused for the time being.
+    pub headroom_bytes_min: u64,
 }
 
 /// The loader.
@@ -75,6 +88,7 @@ pub struct Loader {
 impl Default for Settings {
     fn default() -> Self {
         let selection = ocr::selection::Config::default();
+        let journal = queue::journal::Config::default();
         Self {
             data: "crowdread-data".into(),
             listen: "127.0.0.1:8080".to_owned(),
@@ -87,7 +101,7 @@ impl Default for Settings {
                 census_answers: selection.census_answers,
                 lease_seconds: u32::try_from(selection.lease_micros / 1_000_000).unwrap_or(u32::MAX),
             },
-            journal: Journal { segment_bytes: 64 << 20 },
+            journal: Journal { segment_bytes: journal.segment_bytes, headroom_bytes_min: journal.headroom_bytes_min },
             loader: Loader { roll_age_ms: 10_000 },
         }
     }
@@ -122,7 +136,7 @@ pub struct Flags {
 ///
 /// # Errors
 /// `Invalid` when a settings file is named and not there.
-pub fn layers(flags: &Flags) -> Result<Figment> {
+fn layers(flags: &Flags) -> Result<Figment> {
     let defaults = Figment::from(Serialized::defaults(Settings::default()));
     let with_file = match &flags.config {
         Some(path) if !path.is_file() => {
@@ -132,22 +146,52 @@ pub fn layers(flags: &Flags) -> Result<Figment> {
         None if Path::new(FILE).is_file() => defaults.merge(Toml::file_exact(FILE)),
         None => defaults,
     };
-    Ok(with_file.merge(Env::prefixed("CROWDREAD_").split("__").filter(is_setting)).merge(Serialized::defaults(flags)))
+    let environment = Env::prefixed(PREFIX).split("__").filter(|name| is_setting(name.as_str()));
+    Ok(with_file.merge(environment).merge(Serialized::defaults(flags)))
 }
 
 /// The prefix is also that of variables for logs and tests, so only the names of settings are looked at.
-fn is_setting(name: &figment::value::UncasedStr) -> bool {
+fn is_setting(name: &str) -> bool {
     const TOPS: [&str; 8] = ["data", "listen", "lake", "join_url", "doors", "selection", "journal", "loader"];
-    let top = name.as_str().split('.').next().unwrap_or_default();
+    let top = name.split('.').next().unwrap_or_default();
     TOPS.iter().any(|known| known.eq_ignore_ascii_case(top))
 }
 
-/// The settings in force.
+/// Variables with the prefix that are no settings: misspelt ones would be passed over in silence.
+fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let unknown = |name: &&str| {
+        let rest = name.strip_prefix(PREFIX).filter(|_| *name != LOG_VARIABLE);
+        rest.is_some_and(|rest| !is_setting(&rest.replace("__", ".")))
+    };
+    names.filter(unknown).collect()
+}
+
+/// The settings in force, checked.
 ///
 /// # Errors
-/// `Invalid` names the setting, where it came from, and what was expected.
+/// `Invalid` names the setting, what was found, where it came from, and what was expected.
 pub fn load(flags: &Flags) -> Result<Settings> {
-    layers(flags)?.extract().map_err(|error| Error::invalid("a setting cannot be used").because(error))
+    let names: Vec<String> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    for name in unknown_variables(names.iter().map(String::as_str)) {
+        tracing::warn!("the environment's {name} is no setting and is not looked at; `crowdread config` shows the settings");
+    }
+    let layers = layers(flags)?;
+    let settings: Settings = layers.extract().map_err(|error| {
+        let from = error.metadata.as_ref().map(|origin| origin_of(origin, &error.path.join("."), flags));
+        let wrong = Error::invalid("a setting cannot be used").with("setting", error.path.join("."));
+        from.map_or_else(|| Error::invalid("a setting cannot be used"), |from| wrong.with("from", from)).because(error.kind.to_string())
+    })?;
+    match check::first_wrong(&settings) {
+        None => Ok(settings),
+        Some(wrong) => {
+            let from = layers.find_metadata(wrong.setting).map_or_else(|| "default".to_owned(), |of| origin_of(of, wrong.setting, flags));
+            Err(Error::invalid("a setting cannot be used")
+                .with("setting", wrong.setting)
+                .with("found", wrong.found)
+                .with("from", from)
+                .with("expected", wrong.expected))
+        }
+    }
 }
 
 /// Each setting in force as `name = value  # where it came from`.
@@ -155,23 +199,27 @@ pub fn load(flags: &Flags) -> Result<Settings> {
 /// # Errors
 /// As [`load`].
 pub fn explain(flags: &Flags) -> Result<String> {
-    let layers = layers(flags)?;
     let settings = load(flags)?;
+    let layers = layers(flags)?;
     let value = serde_json::to_value(&settings).map_err(|error| Error::internal("settings cannot be shown").because(error))?;
     let mut lines = Vec::new();
     walk("", &value, &mut |name, value| {
-        let origin = layers.find_metadata(name).map_or_else(
-            || "default".to_owned(),
-            |origin| match &origin.source {
-                Some(figment::Source::File(path)) => path.display().to_string(),
-                _ if origin.name.contains("environment") => format!("environment CROWDREAD_{}", name.to_uppercase().replace('.', "__")),
-                _ if flag_is_set(flags, name) => format!("flag --{}", name.replace('_', "-")),
-                _ => "default".to_owned(),
-            },
-        );
-        lines.push(format!("{:<40} # {origin}", format!("{name} = {value}")));
+        let origin = layers.find_metadata(name).map_or_else(|| "default".to_owned(), |origin| origin_of(origin, name, flags));
+        // A setting that has no value yet, as TOML would have it: left out.
+        let line = if value.is_null() { format!("# {name} is not set") } else { format!("{name} = {value}") };
+        lines.push(format!("{line:<40} # {origin}"));
     });
     Ok(lines.join("\n"))
+}
+
+/// Where a setting came from, in the words in which a person would change it.
+fn origin_of(origin: &Metadata, name: &str, flags: &Flags) -> String {
+    match &origin.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if origin.name.contains("environment") => format!("environment {PREFIX}{}", name.to_uppercase().replace('.', "__")),
+        _ if flag_is_set(flags, name) => format!("flag --{}", name.replace('_', "-")),
+        _ => "default".to_owned(),
+    }
 }
 
 fn flag_is_set(flags: &Flags, name: &str) -> bool {

@@ -1,0 +1,58 @@
+//! What each setting may be. `load` asks once, so that a server never starts on settings that break it later.
+
+use std::{net::SocketAddr, ops::RangeInclusive};
+
+use super::Settings;
+
+/// The smallest segment: the largest record (64 KiB) and a door's smallest body fit in many times.
+const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 20)..=(1 << 30);
+/// A segment's size is a multiple of a page of memory.
+const SEGMENT_BYTES_STEP: u64 = 4_096;
+/// An append never spans two segments, and small records take up to three times their bytes there.
+const SEGMENT_BODIES_MIN: u64 = 4;
+
+/// A setting that cannot be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// Its name, such as `loader.roll_age_ms`.
+    pub setting: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+/// The first setting that cannot be used.
+pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
+    let Settings { data, listen, lake, join_url, doors, selection, journal, loader } = settings;
+    let is_address = listen.parse::<SocketAddr>().is_ok();
+    let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    let within = |setting, value: u64, range: RangeInclusive<u64>| {
+        let expected = format!("{} to {}", range.start(), range.end());
+        unless(range.contains(&value), setting, value, expected)
+    };
+    let answers_max = u64::from(selection.answers_max);
+    unless(!data.as_os_str().is_empty(), "data", "nothing", "the path of a folder")
+        .or_else(|| unless(is_address, "listen", listen, "an address such as 127.0.0.1:8080, or 0.0.0.0:8080 for all of this machine's"))
+        .or_else(|| unless(lake.as_ref().is_none_or(|lake| !lake.is_empty()), "lake", "nothing", "the path of a folder"))
+        .or_else(|| {
+            let found = join_url.as_deref().unwrap_or_default();
+            unless(join_url.as_ref().is_none_or(is_url), "join_url", found, "an address that begins with http:// or https://")
+        })
+        .or_else(|| within("journal.segment_bytes", journal.segment_bytes, SEGMENT_BYTES))
+        .or_else(|| {
+            let is_multiple = journal.segment_bytes.is_multiple_of(SEGMENT_BYTES_STEP);
+            unless(is_multiple, "journal.segment_bytes", journal.segment_bytes, format!("a multiple of {SEGMENT_BYTES_STEP}"))
+        })
+        .or_else(|| within("journal.headroom_bytes_min", journal.headroom_bytes_min, 0..=(1 << 50)))
+        .or_else(|| within("doors.body_bytes_max", doors.body_bytes_max as u64, 1_024..=journal.segment_bytes / SEGMENT_BODIES_MIN))
+        .or_else(|| within("selection.answers_max", answers_max, 1..=10_000))
+        .or_else(|| within("selection.answers_min", u64::from(selection.answers_min), 1..=answers_max))
+        .or_else(|| within("selection.census_answers", u64::from(selection.census_answers), 1..=answers_max))
+        .or_else(|| within("selection.lease_seconds", u64::from(selection.lease_seconds), 1..=7 * 86_400))
+        .or_else(|| within("loader.roll_age_ms", loader.roll_age_ms, 1..=3_600_000))
+}
+
+fn unless(fits: bool, setting: &'static str, found: impl ToString, expected: impl Into<String>) -> Option<Wrong> {
+    (!fits).then(|| Wrong { setting, found: found.to_string(), expected: expected.into() })
+}

@@ -1,0 +1,52 @@
+//! Which settings are refused, and which variables are told of.
+
+use super::{Settings, check, unknown_variables};
+
+fn wrong(change: impl FnOnce(&mut Settings)) -> Option<&'static str> {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    check::first_wrong(&settings).map(|wrong| wrong.setting)
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_named() {
+    assert_eq!(wrong(|_| ()), None);
+    assert_eq!(wrong(|settings| settings.listen = "8080".to_owned()), Some("listen"));
+    assert_eq!(wrong(|settings| settings.join_url = Some("library.example".to_owned())), Some("join_url"));
+    assert_eq!(wrong(|settings| settings.journal.segment_bytes = 65_536), Some("journal.segment_bytes"));
+    assert_eq!(wrong(|settings| settings.journal.segment_bytes = (4 << 20) + 1), Some("journal.segment_bytes"));
+    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.selection.answers_max = 0), Some("selection.answers_max"));
+    assert_eq!(wrong(|settings| settings.selection.answers_min = 8), Some("selection.answers_min"));
+    assert_eq!(wrong(|settings| settings.selection.census_answers = 8), Some("selection.census_answers"));
+    assert_eq!(wrong(|settings| settings.selection.lease_seconds = 0), Some("selection.lease_seconds"));
+    assert_eq!(wrong(|settings| settings.loader.roll_age_ms = 0), Some("loader.roll_age_ms"));
+}
+
+/// The smallest segment takes the largest body that is let through with it, also when it is full of the smallest records.
+#[test]
+fn the_largest_body_fits_into_the_smallest_segment() {
+    assert_eq!(wrong(|settings| settings.journal.segment_bytes = 4 << 20), None);
+    let records = collector::limits::Caps::default().records_per_request_max;
+    let payload = br#"{"worker_id":"0123456789abcdef0123456789abcdef"}"#.as_slice();
+    let record = |_| record::Record {
+        topic: record::Topic::answers(),
+        id: record::RecordId::from_bytes([7; 16]),
+        received_at: record::Timestamp::from_micros(0),
+        door: "http".into(),
+        payload: payload.into(),
+    };
+    let folder = tempfile::tempdir().expect("folder");
+    let config = queue::journal::Config { segment_bytes: 4 << 20, headroom_bytes_min: 0, ..queue::journal::Config::default() };
+    let clock = std::sync::Arc::new(record::SystemClock::new());
+    let journal = queue::journal::Journal::open(folder.path(), config, clock).expect("opens");
+    let stored = futures::executor::block_on(queue::Queue::append(&journal, (0..records).map(record).collect()));
+    assert_eq!(stored.expect("fits").len(), records);
+}
+
+#[test]
+fn variables_that_are_no_settings_are_told_of() {
+    let names = ["PATH", "CROWDREAD_LOG", "CROWDREAD_DATA", "CROWDREAD_LOADER__ROLL_AGE_MS", "CROWDREAD_LISTN", "CROWDREAD_LOADERS__X"];
+    assert_eq!(unknown_variables(names.into_iter()), ["CROWDREAD_LISTN", "CROWDREAD_LOADERS__X"]);
+}
