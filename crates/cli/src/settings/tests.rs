@@ -18,8 +18,8 @@ fn a_setting_that_cannot_be_is_named() {
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0), Some("doors.body_bytes_max"));
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20), Some("doors.body_bytes_max"));
     assert_eq!(wrong(|settings| settings.selection.answers_max = 0), Some("selection.answers_max"));
-    assert_eq!(wrong(|settings| settings.selection.answers_min = 8), Some("selection.answers_min"));
-    assert_eq!(wrong(|settings| settings.selection.census_answers = 8), Some("selection.census_answers"));
+    assert_eq!(wrong(|settings| settings.selection.answers_min = settings.selection.answers_max + 1), Some("selection.answers_min"));
+    assert_eq!(wrong(|settings| settings.selection.census_answers = settings.selection.answers_max + 1), Some("selection.census_answers"));
     assert_eq!(wrong(|settings| settings.selection.lease_seconds = 0), Some("selection.lease_seconds"));
     assert_eq!(wrong(|settings| settings.loader.roll_age_ms = 0), Some("loader.roll_age_ms"));
 }

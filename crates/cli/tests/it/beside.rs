@@ -21,7 +21,9 @@ fn import_report_and_export_ask_the_server_that_owns_the_folder() {
     let told = import("en-bees.tsv", "bees", &[]);
     assert!(told.contains("1 of 1 pages") && told.contains(&port.to_string()), "{told}");
     import("es-puerto.tsv", "puerto", &["--convention", "diplomatic"]);
-    let told = fail(2, crowdread().args(["import", "--collection", "bees", "--data"]).arg(&data).arg(folder.path()));
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).expect("folder");
+    let told = fail(2, crowdread().args(["import", "--collection", "bees", "--data"]).arg(&data).arg(&empty));
     assert!(told.contains("no OCR files"), "{told}");
 
     // The convention that a crowd goes by is the collection's; another one is told of.

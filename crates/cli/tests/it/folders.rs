@@ -25,7 +25,7 @@ fn settings_come_from_the_last_that_says_something() {
     assert_eq!(line("listen").as_deref(), Some("listen = \"127.0.0.1:1002\" # environment CROWDREAD_LISTEN"));
     assert_eq!(line("join_url").as_deref(), Some("join_url = \"http://flag/\" # flag --join-url"));
     assert_eq!(line("loader.roll_age_ms").as_deref(), Some("loader.roll_age_ms = 77 # environment CROWDREAD_LOADER__ROLL_AGE_MS"));
-    assert_eq!(line("selection.answers_max").as_deref(), Some("selection.answers_max = 7 # default"));
+    assert_eq!(line("doors.body_bytes_max").as_deref(), Some("doors.body_bytes_max = 1048576 # default"));
     assert!(told(&output).contains("CROWDREAD_LISTN"), "a misspelt variable is told of: {}", told(&output));
 }
 
