@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::kind_of;
 
-/// Seen to fail when every 5xx is taken for `Unavailable`.
+/// Is to fail when every 5xx is taken for `Unavailable`.
 #[test]
 fn a_problem_keeps_the_kind_that_the_server_names() {
     let check = |status: u16, problem: serde_json::Value, kind| {

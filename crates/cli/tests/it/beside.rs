@@ -48,7 +48,7 @@ fn import_report_and_export_ask_the_server_that_owns_the_folder() {
 }
 
 /// A board that stays open does not hold up the server's end: its stream is ended in order, by the last chunk of RFC 9112 section 7.1.
-/// Seen to fail when the stream does not know of the shutdown: then it is cut off after ten seconds.
+/// Is to fail when the stream does not know of the shutdown: then it is cut off after ten seconds.
 #[test]
 fn an_open_board_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().expect("folder");

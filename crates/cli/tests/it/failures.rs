@@ -65,7 +65,7 @@ fn a_folder_belongs_to_one_server() {
     server.end();
 }
 
-/// Whoever reads our output may go away; that is no failure and no panic. Seen to fail with `println!` and `eprintln!`.
+/// Whoever reads our output may go away; that is no failure and no panic. Is to fail with `println!` and `eprintln!`.
 #[test]
 fn a_closed_pipe_ends_nothing() {
     let closed = || {
@@ -79,7 +79,7 @@ fn a_closed_pipe_ends_nothing() {
     assert_eq!(child.wait().expect("ends").code(), Some(2));
 }
 
-/// The second Ctrl-C does not wait for anybody: here a door waits for the rest of a body. Seen to fail when each wait listens for
+/// The second Ctrl-C does not wait for anybody: here a door waits for the rest of a body. Is to fail when each wait listens for
 /// signals anew.
 #[test]
 fn the_second_interrupt_ends_at_once() {

@@ -49,7 +49,7 @@ fn a_setting_that_cannot_be_used_is_named_with_its_origin() {
 }
 
 /// Import, report and export read the settings file and the environment as the server does; and where no server has been, they make
-/// nothing but what they are for. Seen to fail when only `serve` reads the settings.
+/// nothing but what they are for. Is to fail when only `serve` reads the settings.
 #[test]
 fn every_command_means_the_same_folder_and_makes_nothing_of_its_own() {
     let folder = tempfile::tempdir().expect("folder");

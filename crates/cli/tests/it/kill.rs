@@ -19,7 +19,7 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 
 /// Q1, C3, L1. How often the server is killed: `CROWDREAD_KILLS`, by default 6. The crowd lives on through the kills, as phones do: what
-/// was on its way is sent again to the next life. Seen to fail when the loader commits its files without the cursor (rows stand twice),
+/// was on its way is sent again to the next life. Is to fail when the loader commits its files without the cursor (rows stand twice),
 /// and when the door answers before the journal has written (answers are missing).
 #[test]
 fn every_acknowledged_answer_is_in_the_table_exactly_once_after_kills() {

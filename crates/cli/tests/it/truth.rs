@@ -37,7 +37,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The true texts stand where a server could find them, beside the pages; nobody opens one; then they are taken away, and the server
-/// goes on. The crowd has a copy of its own. Seen to fail when the import reads a file of the folder `truth` beside the pages.
+/// goes on. The crowd has a copy of its own. Is to fail when the import reads a file of the folder `truth` beside the pages.
 #[test]
 fn serve_never_opens_truth_files() {
     let folder = tempfile::tempdir().expect("folder");
