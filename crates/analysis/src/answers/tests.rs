@@ -32,9 +32,9 @@ fn answer(number: u64) -> AnswerRow {
         lease_id: format!("lease {number}"),
         label: ["right", "wrong", "unreadable", "not_one_word"][(number % 4) as usize].to_owned(),
         text: (number % 4 == 1).then(|| format!("Waſſer {number}")),
-        shown_at: (number % 3 != 0).then(|| time(10 * at - 7)),
+        shown_at: (!number.is_multiple_of(3)).then(|| time(10 * at - 7)),
         answered_at: time(10 * at - 3),
-        late: number % 2 == 0,
+        late: number.is_multiple_of(2),
     }
 }
 

@@ -84,9 +84,9 @@ async fn the_queue_is_trimmed_only_of_what_a_power_cut_leaves_in_the_table() {
         world.append(events(round * 10..round * 10 + 10)).await;
         world.load().await;
     }
-    let cuts = cuts.lock().expect("no panic");
+    let cuts = std::mem::take(&mut *cuts.lock().expect("no panic"));
     assert_eq!(cuts.iter().map(|(below, _)| *below).collect::<Vec<_>>(), [10, 20, 30], "it was trimmed after each roll");
-    for (below, after) in cuts.iter() {
+    for (below, after) in &cuts {
         let left = World { folder: TempDir::new().expect("a folder"), ..World::new() };
         std::fs::rename(after.path(), left.folder.path().join("lake")).expect("moved");
         let ids = left.ids("events").await;
