@@ -2,9 +2,10 @@
 //!
 //! A fold over answers: the same set of answers, in any order, gives the same state.
 
+mod activity;
 mod pass;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use record::{Digest, RecordId, Timestamp};
 use truth::{
@@ -13,6 +14,7 @@ use truth::{
     words::{self, Inference, Verdict},
 };
 
+use activity::Activity;
 pub use pass::Pass;
 
 use super::{change, status::AccuracyPoint};
@@ -141,54 +143,12 @@ pub struct LiveCollection {
     meanwhile: pass::Meanwhile,
 }
 
-/// Who is here and how fast answers come, for the board.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Activity {
-    seen: HashMap<u32, Timestamp>,
-    /// Answers by second of receipt, newest last.
-    recent: VecDeque<(i64, u64)>,
-}
-
 /// The number that stands for a typed text in the inference: a hash, so that it does not depend on who typed first. Two of the
 /// few texts of one word are confused once in four billion times.
 fn text_number(normalised: &str) -> u32 {
     let [a, b, c, d, ..] = *Digest::of(&[normalised.as_bytes()]).as_bytes();
     let number = (u32::from_be_bytes([a, b, c, d]) & !words::SEVERAL).min(words::SEVERAL - 2);
     if normalised.contains(' ') { number | words::SEVERAL } else { number }
-}
-
-/// Over how many seconds the rate is told.
-const RATE_SECONDS: i64 = 5;
-/// A reader counts as being here for so long after a sign of life, in microseconds.
-const HERE_MICROS: i64 = 30_000_000;
-
-impl Activity {
-    fn answered(&mut self, worker: u32, at: Timestamp) {
-        self.see(worker, at);
-        let second = at.as_micros().div_euclid(1_000_000);
-        match self.recent.back_mut() {
-            Some((last, count)) if *last >= second => *count += 1,
-            _ => self.recent.push_back((second, 1)),
-        }
-        while self.recent.len() > 2 * RATE_SECONDS as usize {
-            self.recent.pop_front();
-        }
-    }
-
-    fn see(&mut self, worker: u32, at: Timestamp) {
-        self.seen.insert(worker, at);
-    }
-
-    pub(super) fn readers_now(&self, now: Timestamp) -> usize {
-        self.seen.values().filter(|seen| now.micros_since(**seen) < HERE_MICROS).count()
-    }
-
-    pub(super) fn answers_per_second(&self, now: Timestamp) -> f64 {
-        let second = now.as_micros().div_euclid(1_000_000);
-        // The second under way is not whole yet.
-        let counted = self.recent.iter().filter(|(at, _)| (second - RATE_SECONDS..second).contains(at));
-        counted.map(|(_, count)| count).sum::<u64>() as f64 / RATE_SECONDS as f64
-    }
 }
 
 impl LiveCollection {
