@@ -20,7 +20,7 @@ const USAGE: &str = "cargo xtask COMMAND
   tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
   sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
   bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size
-  bench pages [--seeds N] [--phones N]
+  bench pages [--seeds N] [--phones N] [NAME …]
                                real pages, and pages drawn from another seed, all the way: the tables of docs/real-pages.md";
 
 fn main() {

@@ -24,7 +24,8 @@ const PAGES: [(&str, &str, &str, &str); 3] = [
     ("egana-1829", "ocios_filosoficos_page_80.png", "ocios_filosoficos_page_80.xml", "spa"),
 ];
 const CONVENTIONS: [&str; 2] = ["default", "diplomatic"];
-/// The seed of the drawn sample: not that of the shipped one.
+/// The name of the drawn sample, and its seed: not that of the shipped one.
+const DRAWN: &str = "drawn";
 const SAMPLE_SEED: u64 = 20;
 /// A server that does not answer in this many tenths of a second does not start.
 const STARTS_MAX: usize = 600;
@@ -62,26 +63,33 @@ impl Figures {
     }
 }
 
-/// Reads `[--seeds N] [--phones N]`, runs it all and prints the tables.
+/// Reads `[--seeds N] [--phones N] [NAME …]`, runs the named pages (default: all) and prints the table.
 ///
 /// # Errors
 /// Wrong arguments, missing pages or packages, or a command that fails; its own words stand above.
 pub fn run(args: &[&str]) -> Result<()> {
-    let (mut seeds, mut phones) = (40, 40);
+    let (mut seeds, mut phones, mut names) = (40, 40, Vec::new());
     let mut words = args.iter();
     while let Some(word) = words.next() {
+        let place = match *word {
+            "--seeds" => &mut seeds,
+            "--phones" => &mut phones,
+            name if name == DRAWN || PAGES.iter().any(|page| page.0 == name) => {
+                names.push(name);
+                continue;
+            }
+            other => bail!("bench pages does not know `{other}`: bench pages [--seeds N] [--phones N] [NAME …], names as in the table"),
+        };
         let value = words.next().with_context(|| format!("{word} needs a value"))?;
-        let number = value.parse::<u64>().with_context(|| format!("{word} takes a whole number, not `{value}`"))?;
-        match *word {
-            "--seeds" => seeds = number.max(1),
-            "--phones" => phones = number.max(1),
-            other => bail!("bench pages does not know `{other}`: bench pages [--seeds N] [--phones N]"),
-        }
+        *place = value.parse::<u64>().with_context(|| format!("{word} takes a whole number, not `{value}`"))?.max(1);
     }
+    let wanted = |name: &str| names.is_empty() || names.contains(&name);
     machine::install(&machine::TEST_NEEDS)?;
     let bench = Bench::new()?;
-    let mut cases = bench.real_pages()?;
-    cases.push(bench.drawn_pages()?);
+    let mut cases = bench.real_pages(&wanted)?;
+    if wanted(DRAWN) {
+        cases.push(bench.drawn_pages()?);
+    }
     println!("{HEAD}");
     for case in &cases {
         for convention in CONVENTIONS {
@@ -172,8 +180,11 @@ impl Bench {
     }
 
     /// The pages of the shared folder, read by Tesseract.
-    fn real_pages(&self) -> Result<Vec<Case>> {
+    fn real_pages(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Case>> {
         let beside = workspace::root().parent().map(|above| above.join("shared"));
+        if !PAGES.iter().any(|page| wanted(page.0)) {
+            return Ok(Vec::new());
+        }
         let shared = std::env::var_os("CROWDREAD_SHARED").map(PathBuf::from).or(beside).context("no folder above the checkout")?;
         let pages = shared.join("data/pages");
         if !pages.is_dir() {
@@ -185,14 +196,14 @@ impl Bench {
             copy(&pages.join(name).join(truth), &case.truth.join(truth))?;
             Ok(case)
         };
-        PAGES.into_iter().map(case).collect()
+        PAGES.into_iter().filter(|page| wanted(page.0)).map(case).collect()
     }
 
     /// Pages that the sample's generator draws from another seed, read anew as anybody's own pages.
     fn drawn_pages(&self) -> Result<Case> {
         let drawn = self.folder.join("sample");
         sample::run(&["--seed", &SAMPLE_SEED.to_string(), "--out", &text(&drawn)])?;
-        let case = self.case(&format!("sample {SAMPLE_SEED}"))?;
+        let case = self.case(DRAWN)?;
         for language in ["eng", "spa"] {
             let of_language = |path: &PathBuf| {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -213,7 +224,7 @@ impl Bench {
     }
 
     fn case(&self, name: &str) -> Result<Case> {
-        let folder = self.folder.join(name.replace(' ', "-"));
+        let folder = self.folder.join(name);
         let case = Case { name: name.to_string(), read: folder.join("read"), truth: folder.join("truth") };
         std::fs::create_dir_all(&case.truth).with_context(|| format!("cannot make {}", case.truth.display()))?;
         Ok(case)

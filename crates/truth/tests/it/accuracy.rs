@@ -1,5 +1,6 @@
 //! The engine's accuracy: estimators on their evidence, and coverage on simulated pages.
 
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use truth::{
     accuracy::{Accuracy, Config, Evidence, ExpertLabel, Given, RandomGold, accuracy, accuracy_quick},
     words::Inference,
@@ -35,6 +36,27 @@ fn the_strongest_evidence_is_used_and_too_little_is_refused() {
     for found in [by_experts, by_gold, by_crowd] {
         println!("{found:?}, truth {}", page.theta());
         assert!(found.low <= page.theta() && page.theta() <= found.high);
+    }
+}
+
+/// T2. Also where many errors are overlooked by nearly everyone, which no answers can show. Seen to fail when the experts' differences are left
+/// out of the estimate.
+#[test]
+fn with_an_expert_sample_the_interval_holds_whatever_all_workers_misread() {
+    let seeds: u64 = std::env::var("CROWDREAD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(40);
+    for (theta, workers, fooled) in [(0.8, 60, 0.0), (0.8, 60, 0.03), (0.95, 30, 0.015)] {
+        let held = (0..seeds).filter(|seed| {
+            let page = read_page(300, theta, workers, fooled, seed * 77 + 5);
+            let rng = &mut SmallRng::seed_from_u64(*seed);
+            let drawn = (0..300usize).filter(|_| rng.random::<f64>() < 0.25);
+            let experts: Vec<_> = drawn.map(|task| ExpertLabel { task: task as u32, right: page.right[task], inclusion: 0.25 }).collect();
+            let found = of(&page, &experts, &[]);
+            // A draw of less than fifty words is no sample, and is not taken for one.
+            found.evidence != Evidence::ExpertSample || (found.low <= page.theta() && page.theta() <= found.high)
+        });
+        let held = held.count() as u64;
+        println!("theta {theta}, {workers} workers, {fooled} overlooked: covered {held}/{seeds}");
+        assert!(held * 100 >= seeds * 93, "theta {theta}, overlooked {fooled}: {held} of {seeds}");
     }
 }
 
