@@ -39,6 +39,12 @@ impl Digest {
         &self.0
     }
 
+    /// Its first four bytes as a number, where a few may be confused once in four billion times.
+    pub fn short(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// The hash as a number in [0, 1): a draw that is the same in every process.
     pub fn unit_interval(&self) -> f64 {
         let mut high = [0; 8];

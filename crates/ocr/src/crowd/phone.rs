@@ -44,6 +44,8 @@ struct Offer {
     words: u64,
     #[serde(default)]
     words_decided: u64,
+    #[serde(default)]
+    settled: bool,
 }
 
 /// A word on offer; what the phone does not look at is left out.
@@ -194,7 +196,9 @@ impl Phone<'_> {
         let progress = &self.crowd.progress;
         progress.words.store(offer.words, Relaxed);
         progress.words_decided.store(offer.words_decided, Relaxed);
-        if self.crowd.config.until == Until::Done && offer.words > 0 && offer.words_decided >= offer.words {
+        // A word that is decided may open again when the server looks at all answers together.
+        let all_decided = offer.words > 0 && offer.words_decided >= offer.words && offer.settled;
+        if self.crowd.config.until == Until::Done && all_decided {
             self.crowd.all_decided();
         }
     }

@@ -33,7 +33,7 @@ pub const PHONES_MAX: usize = 20_000;
 /// When a crowd ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// When the server says that every word is decided, or no phone is offered anything any more.
+    /// When the server says that every word is decided, all answers looked at, or no phone is offered anything any more.
     Done,
     /// After this many microseconds.
     Micros(u64),

@@ -28,8 +28,7 @@ pub(super) fn letters(text: &str) -> Vec<u32> {
 
 /// Never 0.
 fn hash(parts: &[&[u8]]) -> u32 {
-    let [a, b, c, d, ..] = *Digest::of(parts).as_bytes();
-    u32::from_be_bytes([a, b, c, d]).max(1)
+    Digest::of(parts).short().max(1)
 }
 
 #[cfg(test)]

@@ -146,8 +146,7 @@ pub struct LiveCollection {
 /// The number that stands for a typed text in the inference: a hash, so that it does not depend on who typed first. Two of the
 /// few texts of one word are confused once in four billion times.
 fn text_number(normalised: &str) -> u32 {
-    let [a, b, c, d, ..] = *Digest::of(&[normalised.as_bytes()]).as_bytes();
-    let number = (u32::from_be_bytes([a, b, c, d]) & !words::SEVERAL).min(words::SEVERAL - 2);
+    let number = (Digest::of(&[normalised.as_bytes()]).short() & !words::SEVERAL).min(words::SEVERAL - 2);
     if normalised.contains(' ') { number | words::SEVERAL } else { number }
 }
 
@@ -271,12 +270,17 @@ impl LiveCollection {
 
     /// Works out the engine's accuracy. A quick one joins the history that the board draws.
     pub fn update_accuracy(&mut self, thoroughness: Thoroughness) {
-        let worked_out = pass::work_out(&self.inference, &self.census(), thoroughness);
+        let worked_out = pass::work_out(&self.inference, &self.census(), &self.worker_numbers(), thoroughness);
         self.take_accuracy(worked_out, self.answers(), thoroughness);
     }
 
     fn census(&self) -> Vec<bool> {
         self.words.iter().map(|word| word.census).collect()
+    }
+
+    /// A number for each worker that does not depend on who came first.
+    fn worker_numbers(&self) -> Vec<u32> {
+        self.worker_ids.iter().map(Digest::short).collect()
     }
 
     fn take_accuracy(&mut self, worked_out: Option<Accuracy>, answers: usize, thoroughness: Thoroughness) {

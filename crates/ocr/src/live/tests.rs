@@ -213,6 +213,47 @@ fn a_census_word_is_told_as_open_until_nobody_is_asked_about_it_any_more() {
     assert_eq!(told(&live), live.verdict(0).state);
 }
 
+/// One inference state, the interval too. Seen to fail when the jackknife groups workers by who came first.
+#[test]
+fn the_interval_does_not_depend_on_who_came_first() {
+    let point = |backwards: bool| {
+        let mut live = collection();
+        let mut workers: Vec<u64> = (0..23).collect();
+        if backwards {
+            workers.reverse();
+        }
+        for worker in workers {
+            for word in 0..4 {
+                let wrong = (worker + word as u64) % 5 == 0;
+                let (label, text) = if wrong { (Label::Wrong, Some("anders")) } else { (Label::Right, None) };
+                live.apply(id(worker * 4 + word as u64), &answer(&live, word, worker, 5, label, text), now());
+            }
+        }
+        live.refit();
+        live.update_accuracy(super::Thoroughness::Full);
+        let point = live.accuracy().expect("there are answers");
+        [point.estimate, point.low, point.high].map(f64::to_bits)
+    };
+    assert_eq!(point(false), point(true));
+}
+
+/// Seen to fail when a pass that an answer overtook counts as having settled everything.
+#[test]
+fn verdicts_are_settled_when_a_pass_has_seen_every_answer() {
+    let mut live = collection();
+    live.apply(id(1), &answer(&live, 0, 1, 5, Label::Right, None), now());
+    assert!(!live.is_settled());
+    let mut pass = live.begin_pass().expect("an answer came");
+    live.apply(id(2), &answer(&live, 0, 2, 5, Label::Right, None), now());
+    pass.run();
+    live.end_pass(pass);
+    assert!(!live.is_settled());
+    let mut pass = live.begin_pass().expect("another answer came");
+    pass.run();
+    live.end_pass(pass);
+    assert!(live.is_settled());
+}
+
 proptest! {
     /// One inference state serves live and batch: at rest the same set of answers gives the same verdicts, in any order.
     /// Seen to fail when `apply` lets an older answer replace a later one.

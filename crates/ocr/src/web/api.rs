@@ -82,6 +82,8 @@ pub struct TaskOffers {
     tasks: Vec<TaskOffer>,
     words: usize,
     words_decided: usize,
+    /// Whether verdicts were worked out as a whole since the last answer came: until then a word that is decided may open again.
+    settled: bool,
 }
 
 /// `GET /v1/tasks`: words for this worker, leased.
@@ -98,7 +100,8 @@ pub async fn tasks(
         let chosen = live.choose(&worker, query.n, now);
         let until = now.plus_micros(live.selection().config().lease_micros);
         let tasks = chosen.into_iter().map(|word| offer(&offering, live, &worker, word, until)).collect();
-        Ok(TaskOffers { collection: query.collection, tasks, words: live.words().len(), words_decided: live.words_decided() })
+        let (words, words_decided) = (live.words().len(), live.words_decided());
+        Ok(TaskOffers { collection: query.collection, tasks, words, words_decided, settled: live.is_settled() })
     };
     web.look(&asked, choose).await.map(Json)
 }

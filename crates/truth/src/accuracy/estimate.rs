@@ -178,12 +178,13 @@ fn majority_distance(inference: &Inference, predictions: &Predictions) -> f64 {
     distance / predictions.words.len() as f64
 }
 
-/// Delete-a-group jackknife (Kott 2001): workers by number modulo the number of groups.
+/// Delete-a-group jackknife (Kott 2001): workers by their given number modulo the number of groups.
 fn jackknife(inference: &Inference, given: &Given, config: &Config) -> f64 {
     let groups = config.groups.clamp(2, 100);
+    let group_of = |worker: u32| given.workers.get(worker as usize).copied().unwrap_or(worker) as usize % groups;
     let means: Vec<f64> = (0..groups)
         .filter_map(|group| {
-            let mut left = inference.without_workers(|worker| worker as usize % groups == group);
+            let mut left = inference.without_workers(|worker| group_of(worker) == group);
             left.refit();
             predict(&left, given).map(|predictions| predictions.mean)
         })

@@ -69,6 +69,9 @@ pub struct Given<'a> {
     pub census: &'a [bool],
     /// By word: whether it stands outside the population, as planted readings do. Missing ones stand inside.
     pub outside: &'a [bool],
+    /// By worker: a number, such as a hash of the name, that decides with whom the jackknife leaves the worker out; so the interval does
+    /// not depend on who came first. Missing ones have their own.
+    pub workers: &'a [u32],
     /// The expert sample.
     pub experts: &'a [ExpertLabel],
     /// Random words settled by experts.

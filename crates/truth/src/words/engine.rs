@@ -6,7 +6,7 @@
 //! - Changes: of the texts that people typed, how many of each kind of change turned out to be printed, T, and how many not, M. A typed
 //!   text with change k is likelier than others by the odds of (T_k + c s)/(T_k + M_k + c) over those of s = T/(T + M): the noisy channel
 //!   of the engine against that of the readers (Kernighan, Church & Gale 1990, *A spelling correction program based on a noisy channel
-//!   model*), learned from this collection alone. A word's own share is left out.
+//!   model*), learned from this collection alone. What a word gave to these sums is left out where it is judged.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ const SIGN_ROUNDS: usize = 3;
 const CHANGE_STRENGTH: f64 = 2.0;
 const CHANGES_STRENGTH: f64 = 4.0;
 
+/// No kind of change is surer than this, either way.
+const SHARE_LEAST: f64 = 0.01;
+
 /// The engine's figures.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Engine {
@@ -38,7 +41,7 @@ pub(crate) struct Engine {
 
 /// Typed texts that are printed, and that are not, in expectation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Outcomes {
+pub(crate) struct Outcomes {
     printed: Fixed,
     mistaken: Fixed,
 }
@@ -97,17 +100,22 @@ impl Engine {
     /// How much likelier a typed text is than one of which nothing is known, as a logarithm.
     pub fn favour(&self, text: Text, task: &Task) -> f64 {
         let Some(known) = self.changes.get(&text.change).filter(|_| text.number != NOTHING) else { return 0.0 };
-        let own = Outcomes::of(task.posterior_of(text.number));
+        let own = task.taught.iter().find(|(number, _)| *number == text.number).map_or_else(Outcomes::default, |(_, own)| *own);
         let (printed, mistaken) = self.all.without(own);
         let share = (printed + 0.5 * CHANGES_STRENGTH) / (printed + mistaken + CHANGES_STRENGTH);
         let (printed, mistaken) = known.without(own);
         let of_kind = (printed + CHANGE_STRENGTH * share) / (printed + mistaken + CHANGE_STRENGTH);
-        let odds = |share: f64| (share / (1.0 - share)).ln();
-        odds(of_kind.clamp(0.01, 0.99)) - odds(share)
+        // Held alike: where nearly all or nearly none are printed, a kind that is no different says nothing.
+        let odds = |share: f64| {
+            let share = share.clamp(SHARE_LEAST, 1.0 - SHARE_LEAST);
+            (share / (1.0 - share)).ln()
+        };
+        odds(of_kind) - odds(share)
     }
 
-    pub fn fit(&mut self, config: &Config, tasks: &[Task], heard: impl Fn(u32) -> bool) {
+    pub fn fit(&mut self, config: &Config, tasks: &mut [Task], heard: impl Fn(u32) -> bool) {
         self.fit_changes(tasks, heard);
+        let tasks = &*tasks;
         let learn: Vec<&Task> = tasks.iter().filter(|task| !task.answers.is_empty() && task.gold.is_none()).collect();
         let mut lessons: Vec<Lesson> = learn
             .iter()
@@ -121,10 +129,15 @@ impl Engine {
         self.fit_signs(&learn, &mut lessons);
     }
 
-    fn fit_changes(&mut self, tasks: &[Task], heard: impl Fn(u32) -> bool) {
+    /// A word whose texts were not weighed yet teaches nothing: it would say that all of them are mistaken.
+    fn fit_changes(&mut self, tasks: &mut [Task], heard: impl Fn(u32) -> bool) {
         self.changes.clear();
         self.all = Outcomes::default();
-        for task in tasks.iter().filter(|task| task.gold.is_none()) {
+        for task in tasks {
+            task.taught.clear();
+            if task.gold.is_some() || task.text.is_none() {
+                continue;
+            }
             let mut texts: Vec<Text> =
                 task.answers.iter().filter(|(worker, _)| heard(*worker)).filter_map(|(_, answer)| answer.typed()).collect();
             texts.sort_unstable();
@@ -133,6 +146,7 @@ impl Engine {
                 let outcomes = Outcomes::of(task.posterior_of(text.number));
                 self.changes.entry(text.change).or_default().add(outcomes);
                 self.all.add(outcomes);
+                task.taught.push((text.number, outcomes));
             }
         }
     }

@@ -158,6 +158,8 @@ pub(crate) struct Task {
     pub prior_right: f64,
     pub states: [f64; 4],
     pub text: Option<(u32, f64)>,
+    /// What each typed text gave to the engine's changes at the last fit.
+    pub taught: Vec<(u32, engine::Outcomes)>,
 }
 
 impl Task {
@@ -202,7 +204,16 @@ impl Inference {
         assert!(number < ID_MAX, "a state holds at most 2^28 words");
         let confidence = confidence.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0));
         let signs = signs.to_vec();
-        let mut task = Task { confidence, signs, gold: None, answers: Vec::new(), prior_right: 0.0, states: [0.0; 4], text: None };
+        let mut task = Task {
+            confidence,
+            signs,
+            gold: None,
+            answers: Vec::new(),
+            prior_right: 0.0,
+            states: [0.0; 4],
+            text: None,
+            taught: Vec::new(),
+        };
         task.prior_right = self.engine.prior_right(confidence, &task.signs);
         self.tasks.push(task);
         self.update(number as usize, |_| ());

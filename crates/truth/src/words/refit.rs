@@ -58,7 +58,7 @@ impl Inference {
             };
             task.prior_right = self.engine.prior_right(None, &[]);
             task.states = self.crowd.state_prior(right);
-            task.text = None;
+            (task.text, task.taught) = (None, Vec::new());
         }
         for task in 0..self.tasks.len() {
             self.book(task, Fixed::add, 1);
@@ -71,7 +71,8 @@ impl Inference {
         while rounds < self.config.rounds_max && (moved > TOLERANCE || rounds < 2 * CROWD_ROUNDS) {
             if rounds.is_multiple_of(CROWD_ROUNDS) {
                 self.crowd.fit(&self.config, &self.tasks, &self.workers);
-                self.engine.fit(&self.config, &self.tasks, |worker| self.workers[worker as usize].apart.is_none());
+                let workers = &self.workers;
+                self.engine.fit(&self.config, &mut self.tasks, |worker| workers[worker as usize].apart.is_none());
                 self.follow_engine();
             }
             rounds += 1;

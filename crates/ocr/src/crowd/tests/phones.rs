@@ -67,6 +67,18 @@ async fn a_crowd_answers_until_every_word_is_decided() {
     assert_eq!(report.total.pictures_failed, 0);
 }
 
+/// Seen to fail when phones leave as soon as all words are decided.
+#[tokio::test]
+async fn a_crowd_stays_until_all_answers_were_looked_at_together() {
+    let shared = memory(words(60));
+    locked(&shared).unsettled = 20;
+    let server = Server::start(&shared, FREE_PORT);
+    let report = run_crowd(config(server.url()), printed(60)).await.unwrap();
+    assert_eq!((locked(&shared).reopened, report.ended), (1, EndReason::WordsDecided));
+    let first = locked(&shared).answers.iter().filter(|(_, answer)| answer["task_id"] == "task-0").count();
+    assert!(first > ANSWERS_PER_WORD, "the word that was opened again got no answer");
+}
+
 #[tokio::test]
 async fn the_log_holds_each_acknowledged_answer_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -59,6 +59,10 @@ pub struct Memory {
     pub pictures: u64,
     /// Pages with their ids and the task of each word.
     pub pages: Vec<(String, Page, Vec<Option<String>>)>,
+    /// Questions after all words are decided that are told so before all answers are looked at together; the last opens a word again.
+    pub unsettled: usize,
+    /// Words that were opened again.
+    pub reopened: usize,
     workers: HashSet<String>,
     offered: HashSet<(String, String)>,
 }
@@ -159,15 +163,24 @@ async fn tasks(State(shared): State<Shared>, headers: HeaderMap, Query(query): Q
         *counts.entry(answer["task_id"].as_str().unwrap().to_owned()).or_default() += 1;
         counts
     });
-    let open = |task: &str| counts.get(task).copied().unwrap_or(0) < ANSWERS_PER_WORD;
-    let decided = memory.words.iter().filter(|(task, _)| !open(task)).count();
+    let reopened = memory.reopened;
+    let wanted = |place: usize| ANSWERS_PER_WORD + usize::from(place < reopened);
+    let is_open = |place: usize, task: &str| counts.get(task).copied().unwrap_or(0) < wanted(place);
+    let open: Vec<bool> = memory.words.iter().enumerate().map(|(place, (task, _))| is_open(place, task)).collect();
+    let decided = open.iter().filter(|open| !**open).count();
+    let settled = decided < open.len() || memory.unsettled == 0;
+    if !settled {
+        memory.unsettled -= 1;
+        memory.reopened += usize::from(memory.unsettled == 0);
+    }
     let n: usize = query["n"].parse().unwrap();
     let offer: Vec<(String, String)> = memory
         .words
         .iter()
-        .filter(|(task, _)| open(task) && !memory.offered.contains(&(secret.clone(), task.clone())))
+        .zip(&open)
+        .filter(|((task, _), open)| **open && !memory.offered.contains(&(secret.clone(), task.clone())))
+        .map(|(word, _)| word.clone())
         .take(n)
-        .cloned()
         .collect();
     memory.offered.extend(offer.iter().map(|(task, _)| (secret.clone(), task.clone())));
     let tasks: Vec<Value> = offer
@@ -179,7 +192,7 @@ async fn tasks(State(shared): State<Shared>, headers: HeaderMap, Query(query): Q
                 "box": {"x": 1, "y": 1, "width": 9, "height": 9}})
         })
         .collect();
-    Json(json!({"tasks": tasks, "words": memory.words.len(), "words_decided": decided})).into_response()
+    Json(json!({"tasks": tasks, "words": memory.words.len(), "words_decided": decided, "settled": settled})).into_response()
 }
 
 async fn picture(State(shared): State<Shared>, Path(_): Path<String>) -> &'static [u8] {

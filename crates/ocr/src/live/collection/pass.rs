@@ -18,6 +18,7 @@ pub struct Pass {
     number: u64,
     inference: Inference,
     census: Vec<bool>,
+    workers: Vec<u32>,
     answers: usize,
     records: usize,
     accuracy: Option<Accuracy>,
@@ -47,13 +48,13 @@ impl Pass {
     /// The work, on the copy.
     pub fn run(&mut self) {
         self.inference.refit();
-        self.accuracy = work_out(&self.inference, &self.census, Thoroughness::Quick);
+        self.accuracy = work_out(&self.inference, &self.census, &self.workers, Thoroughness::Quick);
     }
 }
 
 /// The engine's accuracy as a state of the inference has it.
-pub(super) fn work_out(inference: &Inference, census: &[bool], thoroughness: Thoroughness) -> Option<Accuracy> {
-    let given = Given { census, ..Given::default() };
+pub(super) fn work_out(inference: &Inference, census: &[bool], workers: &[u32], thoroughness: Thoroughness) -> Option<Accuracy> {
+    let given = Given { census, workers, ..Given::default() };
     let config = accuracy::Config::default();
     match thoroughness {
         Thoroughness::Quick => accuracy::accuracy_quick(inference, &given, &config),
@@ -64,19 +65,25 @@ pub(super) fn work_out(inference: &Inference, census: &[bool], thoroughness: Tho
 impl LiveCollection {
     /// Starts a pass if any answer came since the last one. A pass that was begun before and has not ended is given up.
     pub fn begin_pass(&mut self) -> Option<Pass> {
-        let records = self.records();
-        if self.refreshed_at == Some(records) {
+        if self.is_settled() {
             return None;
         }
+        let records = self.records();
         self.meanwhile = Meanwhile { number: self.meanwhile.number + 1, answers: Some(Vec::new()) };
         Some(Pass {
             number: self.meanwhile.number,
             inference: self.inference.clone(),
             census: self.census(),
+            workers: self.worker_numbers(),
             answers: self.answers(),
             records,
             accuracy: None,
         })
+    }
+
+    /// Whether verdicts were worked out as a whole since the last answer came. Until then a word that is decided may open again.
+    pub fn is_settled(&self) -> bool {
+        self.refreshed_at == Some(self.records())
     }
 
     /// Takes over what a pass worked out, with the pages and answers that came while it ran.
