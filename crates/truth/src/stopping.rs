@@ -15,7 +15,7 @@ pub struct StopConfig {
 
 impl Default for StopConfig {
     fn default() -> Self {
-        Self { level: 0.995, answers_min: 2, answers_max: 12 }
+        Self { level: 0.995, answers_min: 2, answers_max: 20 }
     }
 }
 
@@ -32,12 +32,16 @@ pub enum Decision {
 
 /// Weight of *unreadable* and *not one word* from which on more answers are no use.
 const REFUSED: f64 = 0.8;
+/// The answers that this takes. *Not one word* is also said of several words, and somebody may type them.
+const UNREADABLE_ANSWERS_MIN: u32 = 3;
+const REFUSED_ANSWERS_MIN: u32 = 6;
 
 /// Whether a word with this verdict and so many answers is done.
 ///
-/// A word is decided by its likeliest text, or when nearly all weight of at least three answers says that there is nothing to read.
+/// A word is decided by its likeliest text, or when nearly all weight of enough answers says that there is nothing to read.
 pub fn retire(verdict: &Verdict, answers: u32, config: &StopConfig) -> Decision {
-    let refused = answers >= 3 && verdict.unreadable + verdict.not_one_word >= REFUSED;
+    let refused = answers >= UNREADABLE_ANSWERS_MIN && verdict.unreadable >= REFUSED
+        || answers >= REFUSED_ANSWERS_MIN && verdict.unreadable + verdict.not_one_word >= REFUSED;
     if answers >= config.answers_min.max(1) && (verdict.decided() >= config.level || refused) {
         Decision::Decided
     } else if answers >= config.answers_max {

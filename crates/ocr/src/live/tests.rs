@@ -112,7 +112,7 @@ fn a_word_that_people_mend_reads_as_most_of_them_typed_it() {
 #[test]
 fn a_box_in_which_nothing_is_printed_is_emptied() {
     let mut live = collection();
-    for worker in 0..4 {
+    for worker in 0..6 {
         live.apply(id(worker), &answer(&live, 3, worker, 5, Label::NotOneWord, None), now());
     }
     live.refit();

@@ -28,7 +28,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            answers_max: 12,
+            answers_max: 20,
             answers_min: 2,
             census_answers: 5,
             lease_micros: 15 * 60 * 1_000_000,

@@ -17,6 +17,11 @@ const IMAGINED: [([[f64; 4]; 2], f64); 3] = [
 /// Imagined answers to hard words, (right, wrong) × label: three in four right of right words, three in five of wrong ones.
 const HARD: [[f64; 4]; 2] = [[14.5, 4.5, 0.7, 0.3], [7.4, 11.0, 0.7, 0.9]];
 
+/// What makes a word hard, so that the fit cannot swap hard and easy, or read what the crowd finds wrong as right words that it misreads: a
+/// hard word at least halves the odds of the right answer, and hard words are the minority.
+const HARD_ODDS_MAX: f64 = 0.5;
+const HARD_SHARE_MAX: f64 = 0.4;
+
 /// Imagined answers that the crowd's average is worth at most, for right and for wrong words.
 const STRENGTH_MAX: [f64; 2] = [30.0, 10.0];
 
@@ -102,8 +107,12 @@ impl Crowd {
             }
         }
         for class in 0..2 {
+            let odds = HARD_ODDS_MAX * self.rows[class][class] / self.rows[class][1 - class];
+            let row = &mut self.hard_rows[class];
+            row[class] = row[class].min(odds * row[1 - class]);
             let (hard, easy) = config.hard_prior[class];
-            self.hard_share[class] = (sums[2 * class + 1] + hard) / (sums[2 * class] + sums[2 * class + 1] + hard + easy);
+            let share = (sums[2 * class + 1] + hard) / (sums[2 * class] + sums[2 * class + 1] + hard + easy);
+            self.hard_share[class] = share.min(HARD_SHARE_MAX);
         }
     }
 }

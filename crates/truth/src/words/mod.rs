@@ -39,8 +39,9 @@ pub struct Config {
     pub base_strength: f64,
     /// How often a typed text differs from the print although the worker read it rightly, 0 to 1: of an easy word, of a hard one.
     pub typing_error: [f64; 2],
-    /// The chance that a second mistaken text is the same as the first: misreadings are alike.
-    pub same_mistake: f64,
+    /// How readily mistaken texts of one word differ: the second is another than the first in a / (1 + a) of the cases, the third in
+    /// a / (2 + a). Misreadings are alike.
+    pub new_mistakes: f64,
     /// Imagined answers about hard words, (right words hard, not hard), then the same for wrong words.
     pub hard_prior: [(f64, f64); 2],
     /// A worker is set apart when the posterior probability of an informedness of at most `apart_informedness` is above this.
@@ -57,7 +58,7 @@ impl Default for Config {
             base_right: 0.85,
             base_strength: 4.0,
             typing_error: [0.08, 0.25],
-            same_mistake: 0.3,
+            new_mistakes: 1.0,
             hard_prior: [(3.0, 22.0), (6.0, 14.0)],
             apart_level: 0.95,
             apart_informedness: 0.2,
@@ -204,16 +205,8 @@ impl Inference {
         assert!(number < ID_MAX, "a state holds at most 2^28 words");
         let confidence = confidence.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0));
         let signs = signs.to_vec();
-        let mut task = Task {
-            confidence,
-            signs,
-            gold: None,
-            answers: Vec::new(),
-            prior_right: 0.0,
-            states: [0.0; 4],
-            text: None,
-            taught: Vec::new(),
-        };
+        let mut task =
+            Task { confidence, signs, gold: None, answers: Vec::new(), prior_right: 0.0, states: [0.0; 4], text: None, taught: Vec::new() };
         task.prior_right = self.engine.prior_right(confidence, &task.signs);
         self.tasks.push(task);
         self.update(number as usize, |_| ());

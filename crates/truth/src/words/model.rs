@@ -8,11 +8,11 @@
 //!   (so no answer vouches for its own worker; collapsed variational Bayes of order 0, Asuncion et al. 2009) and A is the crowd's Dirichlet
 //!   prior. For a hard word: one row for all workers. That is what keeps the posterior from over-confidence: errors of several workers on
 //!   one word are not independent, and a hard word says so (the latent-class model with difficulty of the accuracy estimate).
-//! - F, the noisy channel of typed texts: when h is printed, a worker types h with probability 1 − τ_w, else a mistaken text. A mistaken
-//!   text that is there already comes again with probability ρ, since misreadings are alike. Prior of each text and cost of each new
-//!   mistake are the same 1/V, so V cancels. So one typing is worth the typing accuracy, two that agree much more, and one by a worker of
-//!   little strength next to nothing. *Not one word* speaks for a box with nothing in it, and half as much for one with several words,
-//!   which some type and some refuse.
+//! - F, the noisy channel of typed texts: when h is printed, a worker types h with probability 1 − τ_w, else a mistaken text. Mistaken texts
+//!   are alike, and the more alike the more of them there are: their partition has the probability of a Chinese restaurant's, so that three
+//!   who mistype the same are little rarer than two. Prior of each text and cost of each new mistake are the same 1/V, so V cancels. So one
+//!   typing is worth the typing accuracy, two that agree more, and one by a worker of little strength next to nothing. *Not one word* speaks
+//!   for a box with nothing in it, and half as much for one with several words, which some type and some refuse.
 
 use super::{Inference, NOTHING, SEVERAL, Task, Text};
 use crate::numeric::{Fixed, log_sum_exp};
@@ -85,10 +85,8 @@ impl Inference {
     }
 
     fn weigh_texts(&self, task: &Task, typed: &[Typed]) -> TextWeights {
-        let again = self.config.same_mistake.ln();
-        let repeats: Vec<f64> =
-            typed.iter().map(|typed| if typed.is_nothing() { 0.0 } else { (typed.workers.len() - 1) as f64 * again }).collect();
-        let mistaken: f64 = repeats.iter().sum();
+        let sizes: Vec<usize> = typed.iter().map(|typed| if typed.is_nothing() { 0 } else { typed.workers.len() }).collect();
+        let mistaken = self.alike(&sizes, None);
         // What *not one word* says of each kind of print, given that it was said of a wrong reading.
         let said = |share: f64| {
             let one = |worker: &u32| Fixed::of((1.0 + self.strength(*worker) * (share - 1.0)).ln());
@@ -108,21 +106,33 @@ impl Inference {
                 sum.get()
             };
             let wrong: Vec<f64> = typed.iter().map(|typed| if typed.is_nothing() { 0.0 } else { logs(typed, false) }).collect();
-            let all_wrong = wrong.iter().sum::<f64>() + mistaken;
+            let all_wrong = wrong.iter().sum::<f64>();
             let of = |(at, typed): (usize, &Typed)| {
                 if typed.is_nothing() {
-                    return all_wrong + kinds[0];
+                    return all_wrong + mistaken + kinds[0];
                 }
                 let kind = kinds[if typed.text.number & SEVERAL == 0 { 1 } else { 2 }] + self.engine.favour(typed.text, task);
-                all_wrong - wrong[at] - repeats[at] + logs(typed, true) + kind
+                all_wrong - wrong[at] + self.alike(&sizes, Some(at)) + logs(typed, true) + kind
             };
             let mut printed: Vec<f64> = typed.iter().enumerate().map(of).collect();
             // A text that nobody typed. Where nobody says *not one word*, that nothing is printed is one of its cases.
             let unseen = if typed.iter().any(Typed::is_nothing) { &kinds[1..] } else { &kinds[..] };
-            printed.push(all_wrong + log_sum_exp(unseen));
+            printed.push(all_wrong + mistaken + log_sum_exp(unseen));
             printed
         });
         TextWeights { mistaken, printed }
+    }
+
+    /// How likely mistaken texts are as alike as these, typed so many times each, one of them left out as printed: a Chinese restaurant's
+    /// tables (Pitman 1995, *Exchangeable and partially exchangeable random partitions*, prop. 9).
+    pub(super) fn alike(&self, sizes: &[usize], printed: Option<usize>) -> f64 {
+        let alpha = self.config.new_mistakes;
+        let (mut sum, mut seated) = (0.0, 0);
+        for (_, size) in sizes.iter().enumerate().filter(|(at, size)| Some(*at) != printed && **size > 0) {
+            sum += alpha.ln() + (1..*size).map(|n| (n as f64).ln()).sum::<f64>();
+            seated += size;
+        }
+        sum - (0..seated).map(|n| (alpha + n as f64).ln()).sum::<f64>()
     }
 
     /// How much a worker's word is worth, 0.05 to 1: informedness against 0.6, which is as good as it needs to be.

@@ -28,16 +28,27 @@ fn no_words_and_no_answers_are_fine() {
 }
 
 #[test]
-fn two_agreeing_typings_decide_and_one_is_worth_the_typing_accuracy() {
+fn typings_that_agree_are_worth_more_than_one() {
     let mut inference = with_tasks(1);
-    inference.set_answer(0, 0, typed(5));
-    let (text, one) = inference.verdict(0).text.expect("a text was typed");
-    assert_eq!(text, 5);
-    inference.set_answer(0, 1, typed(5));
-    let two = inference.verdict(0).text.expect("a text was typed").1;
-    inference.set_answer(0, 2, typed(5));
-    let three = inference.verdict(0).text.expect("a text was typed").1;
-    assert!(one < 0.92 && one > 0.3 && two > 0.9 && three > 0.98, "{one} {two} {three}");
+    let posteriors = [0, 1, 2].map(|worker| {
+        inference.set_answer(0, worker, typed(5));
+        let (text, posterior) = inference.verdict(0).text.expect("a text was typed");
+        assert_eq!(text, 5);
+        posterior
+    });
+    let [one, two, three] = posteriors;
+    assert!(one < 0.92 && one > 0.3 && two > 0.85 && three > 0.95, "{posteriors:?}");
+}
+
+/// Misreadings are alike: a third that is the same is less of a surprise than the second. Seen to fail when every repeat is as rare as the
+/// first; on words that many misread, typed texts were then said to be right in nine of ten cases where they were in four.
+#[test]
+fn mistakes_that_agree_are_less_of_a_surprise_the_more_there_are() {
+    let inference = with_tasks(0);
+    let chance = |sizes: &[usize]| inference.alike(sizes, None).exp();
+    assert!(chance(&[3]) / chance(&[2]) > chance(&[2]) / chance(&[1]) + 0.1);
+    assert!((chance(&[3]) + 3.0 * chance(&[2, 1]) + chance(&[1, 1, 1]) - 1.0).abs() < 1e-12, "all ways to agree");
+    assert!((inference.alike(&[2, 4], Some(1)) - inference.alike(&[2], None)).abs() < 1e-12, "what is printed is no mistake");
 }
 
 #[test]
@@ -72,6 +83,19 @@ fn refused_words_are_decided_as_such() {
     let verdict = inference.verdict(0);
     assert!(verdict.unreadable > 0.8);
     assert_eq!(retire(&verdict, 3, &StopConfig::default()), Decision::Decided);
+}
+
+/// Somebody may still type the several words. Seen to fail when three refusals are enough.
+#[test]
+fn a_word_refused_as_not_one_waits_for_somebody_who_types() {
+    let mut inference = with_tasks(1);
+    let decisions: Vec<Decision> = (0..8)
+        .map(|worker| {
+            inference.set_answer(0, worker, Answer { label: Label::NotOneWord, text: None });
+            retire(&inference.verdict(0), worker + 1, &StopConfig::default())
+        })
+        .collect();
+    assert_eq!((decisions[4], decisions[7]), (Decision::Open, Decision::Decided));
 }
 
 #[test]
