@@ -204,10 +204,10 @@ impl Bench {
         let drawn = self.folder.join("sample");
         sample::run(&["--seed", &SAMPLE_SEED.to_string(), "--out", &text(&drawn)])?;
         let case = self.case(DRAWN)?;
-        for language in ["eng", "spa"] {
+        for (language, prefix) in [("eng", "en-"), ("spa", "es-")] {
             let of_language = |path: &PathBuf| {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                name.starts_with(&language[..2]) && !name.ends_with(".tsv")
+                name.starts_with(prefix) && !name.ends_with(".tsv")
             };
             let images = files_in(&drawn.join("pages"))?.into_iter().filter(of_language).map(|path| text(&path));
             let images: Vec<String> = images.collect();
