@@ -80,7 +80,7 @@ fn imports_and_names_say_what_became_of_them() {
     assert!(told.contains("nothing was imported"), "{told}");
     assert_eq!(settings(), before);
     let shorter: Vec<&str> = read.lines().collect();
-    fs::write(&page, shorter[..shorter.len() - 1].join("\n")).expect("file");
+    fs::write(&page, shorter[..shorter.len() - 1].join("\n") + "\n").expect("file");
     succeed(&mut import());
     let told = fail(2, crowdread().args(["report", "--collection", "nope", "--data"]).arg(&data));
     assert!(told.contains("no collection \"nope\"") && told.contains("press"), "{told}");
