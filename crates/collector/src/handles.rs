@@ -10,6 +10,9 @@ use crate::telemetry;
 /// What connections leave to the journal, the tables and the rest: a quarter, and at least so many, or half of a small limit.
 const RESERVED_MIN: u64 = 512;
 
+/// The most connections where nobody says how many.
+const CONNECTIONS_MAX: usize = 16_384;
+
 /// Raises the process's own limit of open files to what the system allows it; returns the limit in force, `None` for no limit.
 fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -28,11 +31,12 @@ fn fitting(connections_max: usize, limit: Option<u64>) -> usize {
     connections_max.min(usize::try_from(limit - reserved).unwrap_or(usize::MAX)).max(1)
 }
 
-/// How many connections there may be of those that are wanted, once the limit is raised; says so in the log.
-pub(crate) fn connections_max(wanted: usize) -> usize {
+/// How many connections there may be of those that are asked for, once the limit is raised; says so in the log. Only who asked for a
+/// number is warned of a smaller one.
+pub(crate) fn connections_max(asked: Option<usize>) -> usize {
     let limit = raise();
-    let fitting = fitting(wanted, limit);
-    telemetry::connections_limited(wanted, fitting, limit);
+    let fitting = fitting(asked.unwrap_or(CONNECTIONS_MAX), limit);
+    telemetry::connections_limited(asked, fitting, limit);
     fitting
 }
 

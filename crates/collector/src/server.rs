@@ -31,9 +31,9 @@ use crate::{handles, problem, telemetry, write_timeout::WriteTimeout};
 /// Settings of the connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The most connections at a time; more wait in the kernel's backlog. Fewer where the system does not let the process have so
-    /// many files open.
-    pub connections_max: usize,
+    /// The most connections at a time; more wait in the kernel's backlog. Fewer, with a warning, where the system does not let the
+    /// process have so many files open. `None`: as many as the system allows, 16,384 at most.
+    pub connections_max: Option<usize>,
     /// The time for the head of a request, hence also how long a connection may idle, in milliseconds.
     pub header_timeout_ms: u64,
     /// The largest head of a request, in bytes.
@@ -51,7 +51,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            connections_max: 16_384,
+            connections_max: None,
             header_timeout_ms: 30_000,
             header_bytes_max: 16 * 1024,
             headers_max: 100,
@@ -67,7 +67,7 @@ impl Default for Config {
 /// # Errors
 /// `Invalid` for a read buffer that is too small, or no connection at all.
 pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: CancellationToken) -> Result<()> {
-    if config.read_buffer_bytes_max < 8192 || config.connections_max == 0 {
+    if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) {
         return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max at least 1"));
     }
     let server = Arc::new(Server {

@@ -54,12 +54,12 @@ pub(crate) fn connections(open: usize) {
     metrics::gauge!("crowdread_http_connections").set(open as f64);
 }
 
-/// How many connections are taken, of those that the settings allow, under the limit of open files.
-pub(crate) fn connections_limited(wanted: usize, connections_max: usize, limit: Option<u64>) {
+/// How many connections are taken, of those that were asked for, under the limit of open files.
+pub(crate) fn connections_limited(asked: Option<usize>, connections_max: usize, limit: Option<u64>) {
     metrics::gauge!("crowdread_http_connections_max").set(connections_max as f64);
     let open_files_max = limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
-    if connections_max < wanted {
-        tracing::warn!(wanted, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
+    if let Some(asked) = asked.filter(|asked| connections_max < *asked) {
+        tracing::warn!(asked, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
     } else {
         tracing::info!(connections_max, open_files_max, "connections are taken");
     }

@@ -276,50 +276,70 @@ async fn a_topic_new_in_the_settings_counts_nothing_twice() {
     assert_eq!((progress.topics["points"].landed, progress.dead_lettered()), (1, 1));
 }
 
-/// A queue in which every tenth record is damaged.
-struct Holed(MemoryQueue);
+/// What a test makes of a batch that is read.
+type OnRead = Box<dyn Fn(TailBatch) -> TailBatch + Send + Sync>;
+/// What a test does when the queue is asked to forget records below an offset.
+type OnTrim = Box<dyn Fn(Offset) -> Result<()> + Send + Sync>;
 
-impl Tail for Holed {
-    fn partitions(&self) -> Vec<Partition> {
-        self.0.partitions()
-    }
-    fn range(&self, partition: &Partition) -> Result<Range<Offset>> {
-        self.0.range(partition)
-    }
-    fn read(&self, partition: &Partition, from: Offset, records_max: usize) -> Result<TailBatch> {
-        let mut batch = self.0.read(partition, from, records_max)?;
-        let all = batch.records.len();
-        batch.records.retain(|found| found.offset % 10 != 3);
-        batch.quarantined += (all - batch.records.len()) as u64;
-        Ok(batch)
+/// A queue whose batches a test may change, and whose trims it may watch or refuse.
+struct Watched {
+    queue: MemoryQueue,
+    on_read: OnRead,
+    on_trim: OnTrim,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { queue: MemoryQueue::new("watched", 1_000), on_read: Box::new(|batch| batch), on_trim: Box::new(|_| Ok(())) }
     }
 }
 
-impl Queue for Holed {
+impl Tail for Watched {
+    fn partitions(&self) -> Vec<Partition> {
+        self.queue.partitions()
+    }
+    fn range(&self, partition: &Partition) -> Result<Range<Offset>> {
+        self.queue.range(partition)
+    }
+    fn read(&self, partition: &Partition, from: Offset, records_max: usize) -> Result<TailBatch> {
+        self.queue.read(partition, from, records_max).map(&self.on_read)
+    }
+}
+
+impl Queue for Watched {
     fn durability(&self) -> Durability {
-        self.0.durability()
+        self.queue.durability()
     }
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Vec<Position>>> {
-        self.0.append(records)
+        self.queue.append(records)
     }
     fn headroom(&self) -> Headroom {
-        self.0.headroom()
+        self.queue.headroom()
     }
     fn wait_for(&self, partition: &Partition, offset: Offset) -> BoxFuture<'static, Result<()>> {
-        self.0.wait_for(partition, offset)
+        self.queue.wait_for(partition, offset)
     }
     fn trim(&self, partition: &Partition, below: Offset) -> Result<()> {
-        self.0.trim(partition, below)
+        (self.on_trim)(below)?;
+        self.queue.trim(partition, below)
     }
     fn close(&self) -> BoxFuture<'static, Result<()>> {
-        self.0.close()
+        self.queue.close()
     }
+}
+
+/// Every tenth record is damaged.
+fn with_holes(mut batch: TailBatch) -> TailBatch {
+    let all = batch.records.len();
+    batch.records.retain(|found| found.offset % 10 != 3);
+    batch.quarantined += (all - batch.records.len()) as u64;
+    batch
 }
 
 #[tokio::test]
 async fn damaged_records_are_counted_once_and_in_the_books() {
     let mut world = World::new();
-    world.queue = Arc::new(Holed(MemoryQueue::new("holed", 1_000)));
+    world.queue = Arc::new(Watched { on_read: Box::new(with_holes), ..Watched::new() });
     world.config.keep_below = Some(Arc::new(|_| 0)); // they are read again by a later process
     world.append((0..25).map(|n| record("events", n, "{}")).collect()).await;
     assert_eq!(world.load().await.quarantined, 3);

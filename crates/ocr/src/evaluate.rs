@@ -11,20 +11,20 @@ use crate::{
     align::{Alignment, align},
     convention::Convention,
     distance::distance,
-    page::Page,
+    page::{Line, Page, Word},
 };
 
 /// Counts for one page, or summed over pages: shares are always of sums, so that a page counts by its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageFigures {
-    /// Boxes of the engine.
-    pub boxes: u64,
+    /// Boxes of the engine; none where the file has no boxes but only running text.
+    pub boxes: Option<u64>,
     /// Of these, boxes whose text equals what is printed in them; of an emptied box, boxes with nothing printed in them.
-    pub boxes_right: u64,
+    pub boxes_right: Option<u64>,
     /// Printed words, as the convention has them.
     pub printed_words: u64,
-    /// Of these, words that are in no box.
-    pub printed_without_box: u64,
+    /// Of these, words that are in no box; none where the file has no boxes.
+    pub printed_without_box: Option<u64>,
     /// Grapheme clusters of the true text, spaces between words included.
     pub characters: u64,
     /// Grapheme clusters to insert, delete or substitute, line by line.
@@ -63,7 +63,7 @@ pub struct Evaluation {
 impl PageFigures {
     /// The share of boxes that are right; none without boxes.
     pub fn accuracy(&self) -> Option<f64> {
-        share(self.boxes_right, self.boxes)
+        share(self.boxes_right?, self.boxes?)
     }
 
     /// Character error rate; may be above 1.
@@ -80,15 +80,20 @@ impl PageFigures {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            boxes: self.boxes + other.boxes,
-            boxes_right: self.boxes_right + other.boxes_right,
+            boxes: sum(self.boxes, other.boxes),
+            boxes_right: sum(self.boxes_right, other.boxes_right),
             printed_words: self.printed_words + other.printed_words,
-            printed_without_box: self.printed_without_box + other.printed_without_box,
+            printed_without_box: sum(self.printed_without_box, other.printed_without_box),
             characters: self.characters + other.characters,
             character_errors: self.character_errors + other.character_errors,
             word_errors: self.word_errors + other.word_errors,
         }
     }
+}
+
+/// What neither side counts stays uncounted.
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.zip(b).map(|(a, b)| a + b).or(a).or(b)
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {
@@ -99,8 +104,29 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 ///
 /// CER and WER are counted over each true line and the engine's words on it, so the order in which either file has its lines changes
 /// nothing. A true line that the engine missed counts as deleted, words of the engine that are on no true line as inserted.
+///
+/// Of a page that has lines but no word boxes, such as plain text, only the running text is compared: it has no boxes to count.
 pub fn evaluate(ocr: &Page, truth: &Page, convention: &Convention) -> PageFigures {
-    figures(ocr, &align(ocr, truth, convention), convention)
+    let is_text = !ocr.has_word_boxes() && (ocr.width == 0 || !ocr.lines.is_empty());
+    if !is_text {
+        return figures(ocr, &align(ocr, truth, convention), convention);
+    }
+    let (ocr, truth) = (by_words(ocr), without_places(truth));
+    let found = figures(&ocr, &align(&ocr, &truth, convention), convention);
+    PageFigures { boxes: None, boxes_right: None, printed_without_box: None, ..found }
+}
+
+/// The page's lines of text as words that are nowhere.
+fn by_words(page: &Page) -> Page {
+    let word = |text: &str| Word { text: text.to_owned(), ..Word::default() };
+    let words = |line: &Line| line.text_or_words().split_whitespace().map(word).collect();
+    Page { lines: page.lines.iter().map(|line| Line { words: words(line), ..Line::default() }).collect(), ..Page::default() }
+}
+
+/// The page's text alone, line by line.
+pub(crate) fn without_places(page: &Page) -> Page {
+    let text = |line: &Line| Line { text: Some(line.text_or_words().into_owned()), ..Line::default() };
+    Page { lines: page.lines.iter().map(text).collect(), ..Page::default() }
 }
 
 /// The same for a page that is aligned already.
@@ -112,9 +138,9 @@ pub fn figures(ocr: &Page, alignment: &Alignment, convention: &Convention) -> Pa
         None => word.is_empty(),
     };
     let mut found = PageFigures {
-        boxes: words.len() as u64,
-        boxes_right: words.iter().zip(&alignment.truth_of).filter(right).count() as u64,
-        printed_without_box: alignment.unaligned_printed.len() as u64,
+        boxes: Some(words.len() as u64),
+        boxes_right: Some(words.iter().zip(&alignment.truth_of).filter(right).count() as u64),
+        printed_without_box: Some(alignment.unaligned_printed.len() as u64),
         ..PageFigures::default()
     };
     for line in &alignment.lines {
@@ -174,9 +200,13 @@ impl fmt::Display for Evaluation {
         let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.2} %", share * 100.0));
         for row in self.pages.iter().chain((self.pages.len() > 1).then_some(&self.all)) {
             let figures = &row.figures;
-            let right = format!("{} of {}", figures.boxes_right, figures.boxes);
-            let without = figures.printed_without_box.to_string();
+            let right = figures.boxes_right.zip(figures.boxes).map_or("-".to_owned(), |(right, boxes)| format!("{right} of {boxes}"));
+            let without = figures.printed_without_box.map_or("-".to_owned(), |words| words.to_string());
             line(out, [&row.page, &right, &percent(row.accuracy), &without, &percent(row.cer), &percent(row.wer)])?;
+        }
+        let texts = self.pages.iter().filter(|row| row.figures.boxes.is_none()).count();
+        if texts > 0 {
+            writeln!(out, "{texts} of {} pages have no word boxes to count: their CER and WER are of the running text", self.pages.len())?;
         }
         Ok(())
     }

@@ -9,9 +9,8 @@ use record::{Error, Result};
 use crate::{
     convention::Convention,
     crowd::load::{ListedPage, TruePage, pair, read_folder},
-    evaluate::{Evaluation, PageFigures, evaluate},
+    evaluate::{Evaluation, PageFigures, evaluate, without_places},
     formats::{self, ReadPage},
-    page::Rect,
 };
 
 /// What was compared.
@@ -62,6 +61,9 @@ fn compare(page: &TruePage, truth: &TruePage, convention: &Convention) -> Result
         // Places in another unit than pixels: they are compared by the pages' sizes, since each file gives its own.
         Err(_) => return compare_unscaled(page, truth, convention),
     };
+    if !ocr.has_word_boxes() {
+        return compare_unscaled(page, truth, convention); // there is nothing to which places could be scaled
+    }
     // True text may give its places without the image's size; then they are the engine's.
     let truth = nth(truth, formats::read_for_image(&truth.file, &truth.bytes, (ocr.width, ocr.height))?)?.page;
     Ok(evaluate(&ocr, &truth, convention))
@@ -69,14 +71,9 @@ fn compare(page: &TruePage, truth: &TruePage, convention: &Convention) -> Result
 
 fn compare_unscaled(page: &TruePage, truth: &TruePage, convention: &Convention) -> Result<PageFigures> {
     let ocr = nth(page, formats::read_unscaled(&page.file, &page.bytes)?)?.with_emptied();
-    let mut truth = nth(truth, formats::read_unscaled(&truth.file, &truth.bytes)?)?.page;
-    if truth.width == 0 || truth.height == 0 {
-        // Pixels of an image of unknown size: the text alone has to do.
-        for line in &mut truth.lines {
-            line.text = Some(line.text_or_words().into_owned());
-            (line.rect, line.words) = (Rect::default(), Vec::new());
-        }
-    }
+    let truth = nth(truth, formats::read_unscaled(&truth.file, &truth.bytes)?)?.page;
+    // Pixels of an image of unknown size: the text alone has to do.
+    let truth = if truth.width == 0 || truth.height == 0 { without_places(&truth) } else { truth };
     Ok(evaluate(&ocr, &truth, convention))
 }
 

@@ -18,7 +18,7 @@ pub struct Rect {
 }
 
 /// A word's box and the text that the engine read in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// The element's id in the file it came from, or `w<n>` by position where it has none.
     pub id: String,
@@ -35,7 +35,7 @@ pub struct Word {
 }
 
 /// A line of print.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The element's id in the file, or `l<n>`.
     pub id: String,

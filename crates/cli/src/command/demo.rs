@@ -214,15 +214,16 @@ async fn conclude(server: &Server, data: &Path, truth: &HashMap<String, Option<S
     let live = server.live().get(COLLECTION)?;
     let simulated = crowd.workers.iter().flat_map(|worker| worker.worker_ids.iter().map(|id| (id.as_str(), worker.kind.as_str())));
     let kinds: HashMap<&str, &str> = simulated.collect();
-    let (mut report, corrected) = {
-        let mut live = live::lock(&live);
-        live.refit();
-        live.update_accuracy(Thoroughness::Full);
-        let mut report = Report::of(&live)?;
-        report.compare(&live, &|task| Some(truth.get(task)?.clone().unwrap_or_default()));
+    // On a copy: readers do not wait for it.
+    let mut snapshot = live::lock(&live).snapshot();
+    let (mut report, corrected) = tokio::task::block_in_place(|| {
+        snapshot.refit();
+        snapshot.update_accuracy(Thoroughness::Full);
+        let mut report = Report::of(&snapshot);
+        report.compare(&snapshot, &|task| Some(truth.get(task)?.clone().unwrap_or_default()));
         report.name_kinds(&|worker| kinds.get(worker).map(|kind| (*kind).to_owned()));
-        (report, corrections::of(&live))
-    };
+        (report, corrections::of(&snapshot))
+    });
     let collection = Collection::open(&data.join("collections").join(COLLECTION))?;
     let (pages, html) = (data.join("corrected"), data.join("report.html"));
     export::write_files(&collection, &corrected, None, &pages)?;

@@ -1,12 +1,12 @@
 //! `crowdread import DIR|FILE… --collection NAME`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ocr::{
     collection::{
-        Collection,
-        import::{self, Found, Imported, PageFiles},
+        Collection, Settings,
+        import::{self, Batch, Found, Imported, PageFiles},
     },
     convention::Convention,
 };
@@ -50,7 +50,7 @@ pub struct Args {
 /// Where pages go.
 enum Target<'a> {
     /// Into the folder, which is ours.
-    Here(Box<Collection>),
+    Here { collection: Box<Collection>, batch: Batch, before: Option<Settings> },
     /// To the server that owns it.
     There { runtime: tokio::runtime::Runtime, client: reqwest::Client, owner: &'a Owner },
 }
@@ -72,18 +72,14 @@ pub fn run(args: Args) -> Result<()> {
     for left_out in &found.left_out {
         say(format_args!("  left out: {left_out}"));
     }
-    let mut is_new = false;
     let mut target = match &claim {
-        Claim::Ours(folder) => {
-            is_new = !Collection::exists(&folder.join("collections"), &args.collection);
-            Target::Here(Box::new(open_collection(&args, folder)?))
-        }
+        Claim::Ours(folder) => open_here(&args, folder)?,
         Claim::Owned(owner) => Target::There { runtime: runtime()?, client: reqwest::Client::new(), owner },
     };
     let (mut pages, mut words, mut kinds) = (0_usize, 0, Vec::new());
     let bar = progress_bar(found.ocr.len() as u64, "importing");
     for ocr in &found.ocr {
-        match import::read_files(&found, ocr).map_err(Into::into).and_then(|files| target.take(&args, files)) {
+        match import::read_files(&found, ocr).map_err(Into::into).and_then(|files| target.take(&args, ocr, files)) {
             Ok(imported) => {
                 pages += 1;
                 words += imported.words;
@@ -99,12 +95,14 @@ pub fn run(args: Args) -> Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if let (Target::Here(collection), true, 0) = (target, is_new, pages) {
-        collection.remove()?; // nothing is left behind that readers could choose
+    if pages == 0 {
+        target.undo()?;
+        let error = failure::some_failed("nothing was imported: what is wrong with each file stands above", &kinds);
+        return Err(error.with("collection", format_args!("{}, as before", args.collection)).into());
     }
     say(format_args!("{pages} of {} pages, with {words} words, are now in the collection {}", found.ocr.len(), args.collection));
     if !kinds.is_empty() {
-        return Err(failure::some_failed("some files were not imported", &kinds).into());
+        return Err(failure::some_failed("some files were not imported: what is wrong with each stands above", &kinds).into());
     }
     match &claim {
         Claim::Ours(_) => say(format_args!("next: crowdread serve --data {}", data.display())),
@@ -113,19 +111,34 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn open_collection(args: &Args, folder: &Folder) -> Result<Collection> {
+fn open_here(args: &Args, folder: &Folder) -> Result<Target<'static>> {
     let convention = args.convention.as_deref().map(Convention::named).transpose()?;
-    let mut collection = Collection::open_or_create(&folder.join("collections"), &args.collection)?;
+    let collections = folder.join("collections");
+    let is_new = !Collection::exists(&collections, &args.collection);
+    let mut collection = Collection::open_or_create(&collections, &args.collection)?;
+    let before = (!is_new).then(|| collection.settings.clone());
     collection.change(args.title.as_deref(), convention)?;
-    Ok(collection)
+    Ok(Target::Here { collection: Box::new(collection), batch: Batch::default(), before })
 }
 
 impl Target<'_> {
     /// Takes one page.
-    fn take(&mut self, args: &Args, files: PageFiles) -> Result<Imported> {
+    fn take(&mut self, args: &Args, ocr: &Path, files: PageFiles) -> Result<Imported> {
         match self {
-            Self::Here(collection) => Ok(import::import_page(collection, &files, args.engine.as_deref())?),
+            Self::Here { collection, batch, .. } => Ok(batch.import_page(collection, ocr, &files, args.engine.as_deref())?),
             Self::There { runtime, client, owner } => runtime.block_on(upload(args, client, owner, files)),
+        }
+    }
+
+    /// Leaves the collection as it was before, and none where there was none. A server does that itself.
+    fn undo(self) -> Result<()> {
+        match self {
+            Self::Here { mut collection, before: Some(before), .. } => {
+                collection.settings = before;
+                Ok(collection.save_settings()?)
+            }
+            Self::Here { collection, before: None, .. } => Ok(collection.remove()?),
+            Self::There { .. } => Ok(()),
         }
     }
 }

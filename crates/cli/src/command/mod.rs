@@ -58,15 +58,17 @@ impl Place {
     /// The collection that is meant, out of those that there are.
     ///
     /// # Errors
-    /// `Invalid` when none is named and there is not exactly one.
+    /// `Invalid` when the one that is named is not there, or none is named and there is not exactly one.
     pub fn collection_of(&self, known: &[String]) -> Result<String> {
         match (&self.collection, known) {
             (Some(name), known) if known.contains(name) => Ok(name.clone()),
             (None, [only]) => Ok(only.clone()),
             (_, []) => Err(Error::invalid("the data folder has no collections yet: `crowdread import` makes one").into()),
-            (named, known) => Err(Error::invalid("name one of the folder's collections with --collection")
-                .with("found", named.as_deref().unwrap_or("none"))
-                .with("known", known.join(", "))
+            (Some(name), known) => Err(Error::invalid(format!("there is no collection {name:?} in the data folder"))
+                .with("there are", known.join(", "))
+                .into()),
+            (None, known) => Err(Error::invalid("the data folder has more than one collection: name one with --collection")
+                .with("there are", known.join(", "))
                 .into()),
         }
     }

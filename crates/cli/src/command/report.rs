@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<()> {
             let mut live = ocr::live::lock(&live);
             live.refit();
             live.update_accuracy(Thoroughness::Full);
-            Report::of(&live)?
+            Report::of(&live)
         }
         Source::Server(server) => runtime()?.block_on(async {
             let name = args.place.collection_of(&owner::collections(&server).await?)?;

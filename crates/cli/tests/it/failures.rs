@@ -18,6 +18,10 @@ fn each_kind_of_failure_has_its_exit_code() {
     fs::copy(sample().join("pages/en-bees.png"), at("page.png")).expect("file");
     let told = fail(2, crowdread().args(["import", &at("page.xml"), "--collection", "press", "--data"]).arg(&data));
     assert!(told.contains("page.xml") && told.contains("failed: 1"), "{told}");
+    assert!(told.contains("nothing was imported") && !told.contains("are now in"), "{told}");
+    fs::create_dir(at("empty")).expect("folder");
+    let told = fail(2, crowdread().args(["import", &at("empty"), "--collection", "press", "--data"]).arg(&data));
+    assert!(told.contains("no OCR files there"), "{told}");
     fail(2, crowdread().args(["report", "--data"]).arg(at("nowhere")));
     fail(2, crowdread().args(["evaluate", &at("page.xml"), &at("nowhere")]));
     fail(2, crowdread().args(["crowd", "--url", "no address", "--truth"]).arg(sample().join("truth")));
@@ -51,6 +55,38 @@ fn what_is_partly_unusable_is_told_and_fails() {
     assert!(told.contains("broken.xml"), "{told}");
     let told = fail(2, crowdread().arg("import").arg(&ocr).args(["--collection", "press", "--data"]).arg(folder.path().join("data")));
     assert!(told.contains("broken.xml") && told.contains("2 of 3 pages"), "{told}");
+}
+
+/// An import of nothing leaves the collection's title as it was, another file by the same engine takes a reading's place where no server
+/// is, and a collection that is not there is named with those that are. Seen to fail when the title is kept, when each file is imported
+/// as beside a server, and when any name is answered with "name one".
+#[test]
+fn imports_and_names_say_what_became_of_them() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (data, page) = (folder.path().join("data"), folder.path().join("en-bees.tsv"));
+    let import = || {
+        let mut command = crowdread();
+        command.arg("import").arg(&page).args(["--collection", "press", "--data"]).arg(&data);
+        command
+    };
+    fs::copy(sample().join("pages/en-bees.png"), folder.path().join("en-bees.png")).expect("file");
+    let read = fs::read_to_string(sample().join("pages/en-bees.tsv")).expect("file");
+    fs::write(&page, &read).expect("file");
+    succeed(&mut import());
+    let settings = || fs::read_to_string(data.join("collections/press/collection.json")).expect("settings");
+    let before = settings();
+    fs::write(&page, "no rows").expect("file");
+    let told = fail(2, import().args(["--title", "Another"]));
+    assert!(told.contains("nothing was imported"), "{told}");
+    assert_eq!(settings(), before);
+    let shorter: Vec<&str> = read.lines().collect();
+    fs::write(&page, shorter[..shorter.len() - 1].join("\n") + "\n").expect("file");
+    succeed(&mut import());
+    let told = fail(2, crowdread().args(["report", "--collection", "nope", "--data"]).arg(&data));
+    assert!(told.contains("no collection \"nope\"") && told.contains("press"), "{told}");
+    let output = succeed(crowdread().args(["report", "--json", "--data"]).arg(&data));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(report["right_after_expected"].is_null(), "only the prior: {report}");
 }
 
 /// 1, and who the owner is.

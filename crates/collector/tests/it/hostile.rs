@@ -209,7 +209,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
 #[tokio::test]
 async fn a_sender_who_reads_no_answer_loses_its_place() {
     let queue = Rigged::new();
-    let config = server::Config { connections_max: 1, write_timeout_ms: 100, ..server::Config::default() };
+    let config = server::Config { connections_max: Some(1), write_timeout_ms: 100, ..server::Config::default() };
     let server = start_with(&queue, config).await;
     let mut deaf = server.connect().await;
     let mut request = head("content-length: 2");
@@ -236,7 +236,7 @@ async fn a_sender_who_closed_its_half_gets_its_answer() {
 #[tokio::test]
 async fn connections_over_the_bound_wait_their_turn() {
     let queue = Rigged::new();
-    let server = start_with(&queue, server::Config { connections_max: 2, ..server::Config::default() }).await;
+    let server = start_with(&queue, server::Config { connections_max: Some(2), ..server::Config::default() }).await;
     let mut first = server.connect().await;
     let second = server.connect().await;
     // Both places are taken for certain once the second is answered and kept open.

@@ -18,46 +18,6 @@ use crate::{
     index::Index,
 };
 
-/// What a test does when the queue is asked to forget records below an offset.
-type OnTrim = Box<dyn Fn(Offset) -> Result<()> + Send + Sync>;
-
-/// A queue that tells when it is trimmed, and may refuse.
-struct Watched(MemoryQueue, OnTrim);
-
-impl Tail for Watched {
-    fn partitions(&self) -> Vec<Partition> {
-        self.0.partitions()
-    }
-    fn range(&self, partition: &Partition) -> Result<Range<Offset>> {
-        self.0.range(partition)
-    }
-    fn read(&self, partition: &Partition, from: Offset, records_max: usize) -> Result<TailBatch> {
-        self.0.read(partition, from, records_max)
-    }
-}
-
-impl Queue for Watched {
-    fn durability(&self) -> Durability {
-        self.0.durability()
-    }
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Vec<Position>>> {
-        self.0.append(records)
-    }
-    fn headroom(&self) -> Headroom {
-        self.0.headroom()
-    }
-    fn wait_for(&self, partition: &Partition, offset: Offset) -> BoxFuture<'static, Result<()>> {
-        self.0.wait_for(partition, offset)
-    }
-    fn trim(&self, partition: &Partition, below: Offset) -> Result<()> {
-        self.1(below)?;
-        self.0.trim(partition, below)
-    }
-    fn close(&self) -> BoxFuture<'static, Result<()>> {
-        self.0.close()
-    }
-}
-
 fn events(numbers: Range<u64>) -> Vec<Record> {
     numbers.map(|n| record("events", n, "{}")).collect()
 }
@@ -79,7 +39,7 @@ async fn the_queue_is_trimmed_only_of_what_a_power_cut_leaves_in_the_table() {
         seen.lock().expect("no panic").push((below, after));
         Ok(())
     });
-    world.queue = Arc::new(Watched(MemoryQueue::new("q", 1_000), on_trim));
+    world.queue = Arc::new(Watched { on_trim, ..Watched::new() });
     for round in 0..3 {
         world.append(events(round * 10..round * 10 + 10)).await;
         world.load().await;
@@ -121,7 +81,7 @@ async fn a_trim_that_fails_is_tried_again() {
         true => Err(Error::unavailable("the disk failed a rename")),
         false => Ok(()),
     });
-    world.queue = Arc::new(Watched(MemoryQueue::new("q", 1_000), on_trim));
+    world.queue = Arc::new(Watched { on_trim, ..Watched::new() });
     world.append(events(0..3)).await;
     let running = world.start().await.expect("starts");
     running.handle.flush().await.expect("flushes");

@@ -3,7 +3,7 @@
 //! files → sort and pair (`found`) → parse for the image's size → check boxes against the image → copy → page entry
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -37,17 +37,6 @@ pub struct Imported {
     pub problems: Vec<String>,
 }
 
-/// What an import did: what failed does not stop the rest.
-#[derive(Debug, Default, serde::Serialize)]
-pub struct ImportReport {
-    /// OCR files that are now in the collection.
-    pub imported: Vec<Imported>,
-    /// OCR files that are not, each with what is wrong, where, and how to mend it.
-    pub failed: Vec<String>,
-    /// Files in the folders that are no OCR files, each with what it is.
-    pub left_out: Vec<String>,
-}
-
 /// An OCR file and its image, as bytes with names.
 #[derive(Debug)]
 pub struct PageFiles {
@@ -63,51 +52,37 @@ pub struct PageFiles {
 
 /// What is done when the page has another reading by the same engine, from another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
+enum Existing {
     /// It stays, and the new one is refused: people may be reading it.
     Keep,
     /// The new one takes its place.
     Replace,
 }
 
-/// Imports files into a collection; `progress` is told after each OCR file how many are done, and of how many.
-///
-/// # Errors
-/// `Invalid` when the paths hold no OCR file at all; what is wrong with one file is in the report.
-pub fn import_paths(
-    collection: &mut Collection,
-    paths: &[PathBuf],
-    engine: Option<&str>,
-    progress: &dyn Fn(usize, usize),
-) -> Result<ImportReport> {
-    let found = Found::below(paths)?;
-    if found.ocr.is_empty() {
-        return Err(Error::invalid("no OCR files there: expected PAGE XML, ALTO, hOCR or Tesseract TSV beside their images")
-            .with("images", found.images.len())
-            .with("mend", "crowdread ocr IMAGE… --out DIR makes them"));
+/// An import of many files into a collection that no server has: another file by the same engine takes the place of a page's reading, but
+/// not of one that this import brought, since which is meant is not known.
+#[derive(Debug, Default)]
+pub struct Batch {
+    taken: HashMap<(Digest, String), PathBuf>,
+}
+
+impl Batch {
+    /// Imports one page, read from the file `ocr`. Nothing of it is in the collection unless all of it is.
+    ///
+    /// # Errors
+    /// `Invalid` says what is wrong with the file or its image, or that another file of this import has the same image and engine;
+    /// `Unavailable` when the disk fails.
+    pub fn import_page(&mut self, collection: &mut Collection, ocr: &Path, files: &PageFiles, engine: Option<&str>) -> Result<Imported> {
+        let checked = check(files, engine)?;
+        let key = (checked.id, checked.engine.clone());
+        let existing = if self.taken.contains_key(&key) { Existing::Keep } else { Existing::Replace };
+        let imported = take(collection, files, checked, existing).map_err(|error| match self.taken.get(&key) {
+            Some(first) if error.kind() == ErrorKind::Invalid => twice(&key.1, first),
+            _ => error,
+        })?;
+        self.taken.entry(key).or_insert_with(|| ocr.to_owned());
+        Ok(imported)
     }
-    let mut report = ImportReport { left_out: found.left_out.clone(), ..ImportReport::default() };
-    // A page's readings by the same engine in one import: which is meant is not known.
-    let mut taken: HashMap<(Digest, String), PathBuf> = HashMap::new();
-    for (index, ocr) in found.ocr.iter().enumerate() {
-        let imported = read_files(&found, ocr).and_then(|files| {
-            let checked = check(&files, engine)?;
-            let key = (checked.id, checked.engine.clone());
-            let existing = if taken.contains_key(&key) { Existing::Keep } else { Existing::Replace };
-            let imported = take(collection, &files, checked, existing).map_err(|error| match taken.get(&key) {
-                Some(first) if error.kind() == ErrorKind::Invalid => twice(&key.1, first),
-                _ => error,
-            })?;
-            taken.entry(key).or_insert_with(|| ocr.clone());
-            Ok(imported)
-        });
-        match imported {
-            Ok(imported) => report.imported.push(imported),
-            Err(error) => report.failed.push(format!("{}: {error}", ocr.display())),
-        }
-        progress(index + 1, found.ocr.len());
-    }
-    Ok(report)
 }
 
 fn twice(engine: &str, first: &Path) -> Error {
@@ -355,16 +330,6 @@ fn read_capped(path: &Path) -> Result<Vec<u8>> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Problems of many pages, counted by message: what a person wants to read first.
-pub fn summary(report: &ImportReport) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    for imported in &report.imported {
-        *counts.entry(imported.file.as_str()).or_default() += imported.problems.len();
-    }
-    counts.retain(|_, count| *count > 0);
-    counts
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A collection's folder: its settings, its pages' images, and what engines read on them.
 //!
 //! ```text
-//! collections/NAME/collection.json               settings: title, convention, census share
+//! collections/NAME/collection.json               settings: title, convention, census share and the key that draws it
 //! collections/NAME/pages/IMAGE_DIGEST/image.EXT  the image, byte for byte
 //! collections/NAME/pages/IMAGE_DIGEST/reading-ENGINE.DIGEST.source.EXT what the engine wrote, byte for byte
 //! collections/NAME/pages/IMAGE_DIGEST/reading-ENGINE.json the same as a checked page, and which source it is of; written last, so it
@@ -14,6 +14,7 @@
 //!
 //! No true text is ever kept here: a server that runs a crowd has nothing to look it up in.
 
+mod census;
 mod found;
 pub mod import;
 
@@ -23,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use census::CensusKey;
 use record::{Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,9 @@ pub struct Settings {
     pub convention: Convention,
     /// The share of words that is drawn for the accuracy estimate, 0 to 1.
     pub census_share: f64,
+    /// Draws the census share; never told to anybody. Collections made before there were keys have none, and keep their draw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub census_key: Option<CensusKey>,
 }
 
 /// One engine's reading of one page, as imported.
@@ -112,14 +117,20 @@ impl Collection {
     /// Opens a collection below `collections`, and makes it when it is not there.
     ///
     /// # Errors
-    /// `Invalid` for a bad name; `Corrupt` when its files are not readable as what they should be.
+    /// `Invalid` for a bad name; `Corrupt` when its files are not readable as what they should be; `Unavailable` when the disk fails or the
+    /// system has no randomness to give.
     pub fn open_or_create(collections: &Path, name: &str) -> Result<Self> {
         check_name(name)?;
         let folder = collections.join(name);
         if !folder.join("collection.json").exists() {
             fs::create_dir_all(folder.join("pages")).map_err(|error| disk("make the folder", &folder, error))?;
-            let settings =
-                Settings { name: name.to_owned(), title: name.to_owned(), convention: Convention::default(), census_share: CENSUS_SHARE };
+            let settings = Settings {
+                name: name.to_owned(),
+                title: name.to_owned(),
+                convention: Convention::default(),
+                census_share: CENSUS_SHARE,
+                census_key: Some(CensusKey::random()?),
+            };
             write_json(&folder.join("collection.json"), &settings)?;
         }
         Self::open(&folder)
@@ -220,15 +231,10 @@ pub fn word_tasks(settings: &Settings, page: &Digest, reading: &PageReading) -> 
         let task = task_id(&settings.name, page, &word.rect);
         let reading = reading_id(&task, &reading.engine, &word.text);
         if seen.insert(reading) {
-            tasks.push(WordTask { task, reading, census: in_census(settings, &task), line, word: index });
+            tasks.push(WordTask { task, reading, census: census::includes(settings, &task), line, word: index });
         }
     }
     tasks
-}
-
-/// Whether a place belongs to the census share: drawn by hash, so that every process draws the same.
-fn in_census(settings: &Settings, task: &Digest) -> bool {
-    Digest::of(&[b"census", task.as_bytes()]).unit_interval() < settings.census_share
 }
 
 /// The word at an index of [`Page::words`], with its line's box.

@@ -276,5 +276,5 @@ fn an_import_of_an_export_gives_the_same_words() {
 
 #[test]
 fn plain_text_has_a_row_for_each_line() {
-    assert_eq!(export("a.xml", ALTO, &[correction(0, "the"), correction(2, "")], Format::Text), "the Mem-\n\n");
+    assert_eq!(export("a.xml", ALTO, &[correction(0, "the"), correction(2, "")], Format::Text), "the Mem-\n");
 }

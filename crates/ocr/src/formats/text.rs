@@ -25,7 +25,8 @@ fn read_page(text: &str) -> ReadPage {
     builder.finish()
 }
 
-/// A row for each line, corrected.
+/// A row for each line, corrected; a line in which nothing is left has none.
 pub fn write(edition: &Edition<'_>) -> String {
-    edition.lines().map(|(first, line)| edition.line_text(first, line) + "\n").collect()
+    let texts = edition.lines().map(|(first, line)| edition.line_text(first, line));
+    texts.filter(|text| !text.trim().is_empty()).map(|text| text + "\n").collect()
 }

@@ -292,7 +292,7 @@ impl LiveCollection {
             high: accuracy.high,
             level: accuracy.level,
             unreadable_bound: accuracy.unreadable_bound,
-            evidence: accuracy.evidence.into(),
+            evidence: accuracy.evidence,
             assumptions: accuracy.assumptions.into_iter().map(str::to_owned).collect(),
         };
         if thoroughness == Thoroughness::Quick {

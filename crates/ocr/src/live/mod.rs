@@ -19,7 +19,7 @@ use record::{Clock, Digest, Error, Offset, Partition, Record, RecordId, Rejectio
 use tokio_util::sync::CancellationToken;
 
 pub use collection::{LiveCollection, Pass, Thoroughness, WordEntry, WordState, WordVerdict};
-pub use status::{AccuracyPoint, CollectionStatus, Evidence, PageStatus, Picture, WordStatus, hardest};
+pub use status::{AccuracyPoint, CollectionStatus, PageStatus, Picture, WordStatus, hardest};
 
 use crate::{
     answer::{Answer, KnownReadings},

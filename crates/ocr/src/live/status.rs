@@ -1,10 +1,8 @@
 //! How a collection stands, in the form in which the pages ask for it.
 
-use std::fmt;
-
 use record::Timestamp;
 use serde::{Deserialize, Serialize};
-use truth::accuracy;
+use truth::accuracy::Evidence;
 
 use super::collection::{LiveCollection, WordState, WordVerdict};
 
@@ -19,37 +17,13 @@ pub struct Picture {
     pub height: u32,
 }
 
-/// What an interval rests on: one stable word for programs, a phrase where it is displayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// An expert sample.
+/// The stable words for programs of what an interval rests on; people get [`Evidence::as_str`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Evidence", rename_all = "snake_case")]
+enum EvidenceWord {
     ExpertSample,
-    /// Random words settled by experts.
     RandomGold,
-    /// The answers alone.
     ConditionalOnModel,
-}
-
-impl From<accuracy::Evidence> for Evidence {
-    fn from(evidence: accuracy::Evidence) -> Self {
-        match evidence {
-            accuracy::Evidence::ExpertSample => Self::ExpertSample,
-            accuracy::Evidence::RandomGold => Self::RandomGold,
-            accuracy::Evidence::ConditionalOnModel => Self::ConditionalOnModel,
-        }
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let evidence = match self {
-            Self::ExpertSample => accuracy::Evidence::ExpertSample,
-            Self::RandomGold => accuracy::Evidence::RandomGold,
-            Self::ConditionalOnModel => accuracy::Evidence::ConditionalOnModel,
-        };
-        out.write_str(evidence.as_str())
-    }
 }
 
 /// The engine's accuracy at one moment.
@@ -68,6 +42,7 @@ pub struct AccuracyPoint {
     /// The estimate if every word that most readers cannot read were wrong, and if every one were right.
     pub unreadable_bound: (f64, f64),
     /// What the interval rests on.
+    #[serde(with = "EvidenceWord")]
     pub evidence: Evidence,
     /// What must hold for the interval to hold.
     pub assumptions: Vec<String>,

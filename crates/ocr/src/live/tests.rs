@@ -34,7 +34,8 @@ fn page(texts: &[&str], image: &[u8]) -> PageEntry {
 }
 
 fn collection() -> LiveCollection {
-    let settings = Settings { name: "c".to_owned(), title: "C".to_owned(), convention: Convention::default(), census_share: 0.0 };
+    let settings =
+        Settings { name: "c".to_owned(), title: "C".to_owned(), convention: Convention::default(), census_share: 0.0, census_key: None };
     LiveCollection::new(settings, &[page(&TEXTS, b"image")], selection::Config::default())
 }
 

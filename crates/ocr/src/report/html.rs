@@ -45,7 +45,7 @@ fn accuracy(report: &Report) -> Markup {
                     p { "of its words are right, between " b { (percent(accuracy.low)) } " and " b { (percent(accuracy.high)) }
                         " (" (format!("{:.0}", 100.0 * accuracy.level)) " % interval, n = " (report.words) " words, " (accuracy.answers) " answers)." }
                     (scale(report))
-                    p { "The interval rests on " (accuracy.evidence) "." }
+                    p { "The interval rests on " (accuracy.evidence.as_str()) "." }
                     @let (low, high) = accuracy.unreadable_bound;
                     @if high - low >= 0.0005 {
                         p { "With all unreadable words wrong it is " (percent(low)) ", with all of them right " (percent(high)) "." }
@@ -98,7 +98,11 @@ fn words(report: &Report) -> Markup {
                 }
             }
             p { (report.words_decided) " of " (report.words) " words are decided, with " (format!("{:.2}", report.answers_per_word))
-                " answers each. After mending, " (percent(report.right_after_expected)) " are expected to be right." }
+                " answers each." }
+            @if let Some(expected) = report.right_after_expected {
+                p { "After mending, the model itself expects " (percent(expected)) " to be right. This tends to be too high, and has no interval: it \
+                     does not know of errors that nearly everyone overlooks." }
+            }
             @if let Some(known) = &report.known {
                 p { "By the true texts of " (known.words) " words, "
                     b { (percent(known.right_before as f64 / known.words.max(1) as f64)) } " were right before and "

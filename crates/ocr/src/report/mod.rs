@@ -5,7 +5,6 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use record::Result;
 use serde::{Deserialize, Serialize};
 use truth::workers::Reason;
 
@@ -50,8 +49,9 @@ pub struct Report {
     pub accuracy: Option<AccuracyPoint>,
     /// Words whose text changes.
     pub words_mended: usize,
-    /// The share of words that are right after the corrections, as the model expects.
-    pub right_after_expected: f64,
+    /// The share of words that are right after the corrections as the model itself expects: it tends to be too high, and has no interval.
+    /// None before there are answers: it would be the prior alone.
+    pub right_after_expected: Option<f64>,
     /// What true texts say, where they are at hand.
     pub known: Option<Known>,
     /// The words that stayed least sure.
@@ -155,9 +155,7 @@ pub struct Books {
 
 impl Report {
     /// What the live state knows. A word whose page's image cannot be read has no picture.
-    /// # Errors
-    /// None at present.
-    pub fn of(live: &LiveCollection) -> Result<Self> {
+    pub fn of(live: &LiveCollection) -> Self {
         let verdicts: Vec<WordVerdict> = (0..live.words().len() as u32).map(|word| live.verdict(word)).collect();
         let mut states = BTreeMap::new();
         for verdict in &verdicts {
@@ -170,7 +168,7 @@ impl Report {
         workers.truncate(WORKERS_MAX);
         let answers = live.answers();
         let words = live.words().len();
-        Ok(Self {
+        Self {
             collection: settings.name.clone(),
             title: settings.title.clone(),
             convention: (settings.convention.name.clone(), rules(&settings.convention)),
@@ -182,7 +180,7 @@ impl Report {
             answers_per_word: answers as f64 / words.max(1) as f64,
             accuracy: live.accuracy().cloned(),
             words_mended: verdicts.iter().filter(|verdict| verdict.correction().is_some()).count(),
-            right_after_expected: verdicts.iter().map(best).sum::<f64>() / words.max(1) as f64,
+            right_after_expected: (answers > 0).then(|| verdicts.iter().map(best).sum::<f64>() / words.max(1) as f64),
             known: None,
             hardest: hard_words(live, &verdicts),
             workers,
@@ -190,7 +188,7 @@ impl Report {
             kinds: Vec::new(),
             books: None,
             files: Vec::new(),
-        })
+        }
     }
 
     /// Adds what true texts say: `truth` gives the printed text of a task.

@@ -29,7 +29,7 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
                 percent(accuracy.estimate),
                 level(accuracy.level)
             )?;
-            writeln!(out, "    The interval rests on {}.", accuracy.evidence)?;
+            writeln!(out, "    The interval rests on {}.", accuracy.evidence.as_str())?;
             let (low, high) = accuracy.unreadable_bound;
             if high - low >= 0.0005 {
                 writeln!(out, "    With all unreadable words wrong it is {}, with all of them right {}.", percent(low), percent(high))?;
@@ -54,7 +54,10 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
         report.answers_per_word,
         states.join(", ")
     )?;
-    writeln!(out, "    {} words are mended; {} are then expected to be right", report.words_mended, percent(report.right_after_expected))?;
+    writeln!(out, "    {} words are mended", report.words_mended)?;
+    if let Some(expected) = report.right_after_expected {
+        writeln!(out, "    The model itself expects {} to be right after that: this tends to be too high", percent(expected))?;
+    }
     if let Some(known) = &report.known {
         let share = |right: usize| percent(right as f64 / known.words.max(1) as f64);
         writeln!(out, "    By the true texts: {} right before, {} after", share(known.right_before), share(known.right_after))?;

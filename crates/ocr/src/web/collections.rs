@@ -239,7 +239,7 @@ pub async fn report(State(web): State<Arc<Web>>, Path(name): Path<String>, heade
     let write = move || {
         live.refit();
         live.update_accuracy(Thoroughness::Full);
-        Ok(Report::of(&live)?)
+        Ok(Report::of(&live))
     };
     aside(write).await.map(Json)
 }

@@ -90,6 +90,7 @@ fn take(web: &Web, name: &str, form: Form) -> record::Result<Imported> {
     let is_new = !Collection::exists(&web.places.collections, name);
     let mut collection = Collection::open_or_create(&web.places.collections, name)?;
     let files = PageFiles { ocr_name, ocr, image_name, image };
+    let before = collection.settings.clone();
     let imported = collection
         .change(form.title.as_deref(), convention)
         .and_then(|()| import::import_page(&mut collection, &files, form.engine.as_deref()));
@@ -99,7 +100,11 @@ fn take(web: &Web, name: &str, form: Form) -> record::Result<Imported> {
             collection.remove()?; // nothing is left behind that readers could choose
             return Err(error);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            collection.settings = before;
+            collection.save_settings()?;
+            return Err(error);
+        }
     };
     if let (Some(title), Ok(live)) = (&form.title, web.live.get(name)) {
         crate::live::lock(&live).rename(title);
