@@ -65,10 +65,10 @@ impl Place {
             (None, [only]) => Ok(only.clone()),
             (_, []) => Err(Error::invalid("the data folder has no collections yet: `crowdread import` makes one").into()),
             (Some(name), known) => Err(Error::invalid(format!("there is no collection {name:?} in the data folder"))
-                .with("there are", known.join(", "))
+                .with("known", known.join(", "))
                 .into()),
             (None, known) => Err(Error::invalid("the data folder has more than one collection: name one with --collection")
-                .with("there are", known.join(", "))
+                .with("known", known.join(", "))
                 .into()),
         }
     }
