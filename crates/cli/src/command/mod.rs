@@ -64,9 +64,9 @@ impl Place {
             (Some(name), known) if known.contains(name) => Ok(name.clone()),
             (None, [only]) => Ok(only.clone()),
             (_, []) => Err(Error::invalid("the data folder has no collections yet: `crowdread import` makes one").into()),
-            (Some(name), known) => Err(Error::invalid(format!("there is no collection {name:?} in the data folder"))
-                .with("known", known.join(", "))
-                .into()),
+            (Some(name), known) => {
+                Err(Error::invalid(format!("there is no collection {name:?} in the data folder")).with("known", known.join(", ")).into())
+            }
             (None, known) => Err(Error::invalid("the data folder has more than one collection: name one with --collection")
                 .with("known", known.join(", "))
                 .into()),
