@@ -30,7 +30,7 @@ pub struct Args {
     /// The data folder; made when it is not there [default: as set, else ./crowdread-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The collection: 1 to 64 of a-z, 0-9, _ and -; made when it is new
+    /// The collection: a letter, then at most 63 more of a-z, 0-9, _ and -; made when it is new
     #[arg(long, value_name = "NAME")]
     collection: String,
     /// The engine's name, where the files do not say it

@@ -46,14 +46,14 @@ fn every_acknowledged_answer_is_in_the_table_exactly_once_after_kills() {
     };
     let mut crowd = start_crowd();
     for life in 0..=kills {
-        // Every life acknowledges something; then it is killed at a random moment, the last one excepted.
-        let before = lines(&told);
+        // Every life acknowledges something, every other one commits something; then it is killed at a random moment, the last one excepted.
+        let (before, committed) = (lines(&told), commits(&data));
         wait_until("answers in this life", || {
             if !crowd.is_running() {
                 resent += crowd.end()["total"]["resent"].as_u64().expect("a count");
                 crowd = start_crowd(); // all of its people have read every word
             }
-            lines(&told) > before
+            lines(&told) > before && (life % 2 == 0 || commits(&data) > committed)
         });
         thread::sleep(Duration::from_millis(random.random_range(0..600))); // the random moment itself, not a wait
         if life < kills {
@@ -68,7 +68,7 @@ fn every_acknowledged_answer_is_in_the_table_exactly_once_after_kills() {
     let counted = table.assert_holds_once(&acknowledged(&told));
     // The faults have fired: lives with acknowledgements and commits, and requests that were sent again.
     assert!(counted as u64 > kills);
-    assert!(table.version > kills / 2, "{} versions: commits were under way", table.version);
+    assert!(table.version >= kills / 2, "{} versions: commits were under way", table.version);
     assert!(resent > 0, "nothing was sent again after a kill");
     println!(
         "{kills} kills, {counted} acknowledged answers, {} rows, table version {}, {resent} sent again, {} repeats dropped",
@@ -76,6 +76,10 @@ fn every_acknowledged_answer_is_in_the_table_exactly_once_after_kills() {
         table.version,
         table.repeated
     );
+}
+
+fn commits(data: &Path) -> usize {
+    fs::read_dir(data.join("lake/answers/_delta_log")).map_or(0, Iterator::count)
 }
 
 fn lines(file: &Path) -> usize {

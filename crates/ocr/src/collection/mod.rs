@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     convention::Convention,
-    page::{Page, Rect, Word},
+    page::Page,
     task::{reading_id, task_id},
 };
 
@@ -235,12 +235,6 @@ pub fn word_tasks(settings: &Settings, page: &Digest, reading: &PageReading) -> 
         }
     }
     tasks
-}
-
-/// The word at an index of [`Page::words`], with its line's box.
-pub fn word_and_line(page: &Page, line: usize, word: usize) -> Option<(&Word, Rect)> {
-    let line = page.lines.get(line)?;
-    Some((page.words().nth(word)?, line.rect))
 }
 
 fn read_page_entry(folder: &Path) -> Result<Option<PageEntry>> {

@@ -112,7 +112,7 @@ pub async fn load(url: &str, collection: Option<&str>, folder: &Path, convention
 
 /// The pages of all files of true text, in the files' alphabetic order.
 pub(crate) fn read_folder(folder: &Path, problems: &mut Vec<String>) -> Result<Vec<TruePage>> {
-    let cannot = |error: std::io::Error| Error::invalid("cannot read the true text").with("path", folder.display()).because(error);
+    let cannot = |error: std::io::Error| Error::invalid("cannot read this file or folder").with("path", folder.display()).because(error);
     let is_one_file = fs::metadata(folder).map_err(cannot)?.is_file();
     let mut files = if is_one_file { vec![folder.to_owned()] } else { Vec::new() };
     if !is_one_file {

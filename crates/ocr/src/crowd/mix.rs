@@ -45,11 +45,6 @@ impl WorkerKind {
             Self::Colluding => "colluding",
         }
     }
-
-    /// Whether it is no reader at all, so that a report should find it out.
-    pub fn is_bot(self) -> bool {
-        matches!(self, Self::AlwaysYes | Self::Random | Self::Colluding)
-    }
 }
 
 impl fmt::Display for WorkerKind {

@@ -69,11 +69,6 @@ impl<'a> Edition<'a> {
         let words = line.words.iter().enumerate().map(|(index, word)| self.text(first + index, word));
         words.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
     }
-
-    /// Whether any word of a line is corrected.
-    pub fn is_line_corrected(&self, first: usize, line: &Line) -> bool {
-        (first..first + line.words.len()).any(|word| self.corrections.contains_key(&word))
-    }
 }
 
 /// Finds the edition's page in the file that it was read from. Gives that page and, for each corrected word, its place in it.

@@ -107,12 +107,15 @@ pub struct WordVerdict {
     pub typed: Option<(String, f64)>,
     /// How many workers' answers count.
     pub answers: usize,
+    /// Whether these are as many as a word is asked for at least: no one person changes a page.
+    pub is_heard_enough: bool,
 }
 
 impl WordVerdict {
-    /// The text that is to stand in place of the engine's, with its posterior: only if it is likelier than all others together.
+    /// The text that is to stand in place of the engine's, with its posterior: only if enough people were heard, and it is likelier than all
+    /// others together.
     pub fn correction(&self) -> Option<(&str, f64)> {
-        let sure = |(_, posterior): &&(String, f64)| *posterior > CORRECTION_POSTERIOR_MIN;
+        let sure = |(_, posterior): &&(String, f64)| self.is_heard_enough && *posterior > CORRECTION_POSTERIOR_MIN;
         self.typed.as_ref().filter(sure).map(|(text, posterior)| (text.as_str(), *posterior))
     }
 }
@@ -315,7 +318,8 @@ impl LiveCollection {
         let entry = &self.words[word as usize];
         let typed = verdict.text.and_then(|(text, posterior)| Some((self.spelling(entry, text)?, posterior)));
         let state = self.state(word, &verdict, typed.as_ref().map(|(text, _)| text.as_str()));
-        WordVerdict { state, verdict, typed, answers: entry.answers.len() }
+        let answers = entry.answers.len();
+        WordVerdict { state, verdict, typed, answers, is_heard_enough: answers >= self.stop.answers_min as usize }
     }
 
     fn state(&self, word: u32, verdict: &Verdict, text: Option<&str>) -> WordState {
@@ -459,11 +463,6 @@ impl LiveCollection {
     /// The word with this place.
     pub fn word_of_task(&self, task: &Digest) -> Option<u32> {
         self.by_task.get(task).copied()
-    }
-
-    /// The word with this reading.
-    pub fn word_of_reading(&self, reading: &Digest) -> Option<u32> {
-        self.by_reading.get(reading).copied()
     }
 
     /// The reading that a word belongs to.

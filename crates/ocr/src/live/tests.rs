@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use record::{Digest, RecordId, Timestamp};
 
-use super::{LiveCollection, Picture, WordState};
+use super::{LiveCollection, Picture, WordState, WordVerdict};
 use crate::{
     answer::Answer,
     collection::{PageEntry, PageReading, Settings},
@@ -108,6 +108,20 @@ fn a_word_that_people_mend_reads_as_most_of_them_typed_it() {
     let verdict = live.verdict(3);
     assert_eq!(verdict.state, WordState::Wrong);
     assert_eq!(verdict.correction().map(|(text, _)| text), Some("Licht"));
+}
+
+/// Seen to fail when the posterior alone decides.
+#[test]
+fn one_person_changes_no_page() {
+    let mut live = collection();
+    for word in 0..4 {
+        let (label, text) = if word == 3 { (Label::Wrong, Some("XXXX")) } else { (Label::Right, None) };
+        live.apply(id(word as u64), &answer(&live, word, 1, 5, label, text), now());
+    }
+    live.refit();
+    let verdict = live.verdict(3);
+    assert!(verdict.typed.as_ref().is_some_and(|(_, posterior)| *posterior > 0.3));
+    assert_eq!(WordVerdict { verdict: verdict.verdict.clone(), typed: Some(("XXXX".to_owned(), 0.9)), ..verdict }.correction(), None);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Config {
     pub patience_micros: i64,
     /// Most words in one offer.
     pub batch_max: usize,
+    /// Most words that one worker holds without having answered them.
+    pub held_max: usize,
 }
 
 impl Default for Config {
@@ -34,6 +36,7 @@ impl Default for Config {
             lease_micros: 15 * 60 * 1_000_000,
             patience_micros: 20 * 1_000_000,
             batch_max: 100,
+            held_max: 200,
         }
     }
 }
@@ -72,6 +75,8 @@ pub struct Selection {
     offers: [Vec<Vec<u32>>; 2],
     /// What each worker was offered or has answered (T1).
     had: HashMap<u32, HashSet<u32>>,
+    /// Live leases of each worker.
+    held: HashMap<u32, usize>,
     fresh: VecDeque<Lease>,
     live: VecDeque<Lease>,
     turn: usize,
@@ -82,7 +87,16 @@ impl Selection {
     pub fn new(config: Config) -> Self {
         let empty = || vec![Vec::new(); BUCKETS];
         let offers = [empty(), empty()];
-        Self { config, slots: Vec::new(), offers, had: HashMap::new(), fresh: VecDeque::new(), live: VecDeque::new(), turn: 0 }
+        Self {
+            config,
+            slots: Vec::new(),
+            offers,
+            had: HashMap::new(),
+            held: HashMap::new(),
+            fresh: VecDeque::new(),
+            live: VecDeque::new(),
+            turn: 0,
+        }
     }
 
     /// Its limits.
@@ -100,8 +114,11 @@ impl Selection {
     /// Takes an answer into account: the worker's lease ends, and the worker never gets the word again.
     pub fn answered(&mut self, word: u32, worker: u32) {
         self.had.entry(worker).or_default().insert(word);
-        if let Some(slot) = self.slots.get_mut(word as usize) {
-            slot.leases.retain(|(holder, _)| *holder != worker);
+        if let Some(slot) = self.slots.get_mut(word as usize)
+            && let Some(at) = slot.leases.iter().position(|(holder, _)| *holder == worker)
+        {
+            slot.leases.swap_remove(at);
+            self.let_go(worker);
         }
         self.place(word);
     }
@@ -123,7 +140,9 @@ impl Selection {
         let mut chosen = Vec::new();
         let had = self.had.entry(worker).or_default();
         let mut cursors = [Cursor::at_end(), Cursor::at_end()];
-        while chosen.len() < count.min(self.config.batch_max) {
+        let held = self.held.entry(worker).or_default();
+        let count = count.min(self.config.batch_max).min(self.config.held_max.saturating_sub(*held));
+        while chosen.len() < count {
             let first = usize::from(!self.turn.is_multiple_of(3));
             let found = [first, 1 - first].into_iter().find_map(|list| cursors[list].next(&self.offers[list], had));
             let Some(word) = found else { break };
@@ -131,6 +150,7 @@ impl Selection {
             had.insert(word);
             chosen.push(word);
         }
+        *held += chosen.len();
         let until = now.plus_micros(self.config.lease_micros);
         for &word in &chosen {
             let lease = Lease { until, word, worker };
@@ -155,17 +175,25 @@ impl Selection {
             self.change_lease(lease, |leases, at| leases[at].1 = false);
         }
         while let Some(lease) = self.live.pop_front_if(|lease| lease.until <= now) {
-            self.change_lease(lease, |leases, at| {
-                leases.swap_remove(at);
-            });
+            if self.change_lease(lease, |leases, at| _ = leases.swap_remove(at)) {
+                self.let_go(lease.worker);
+            }
         }
     }
 
-    fn change_lease(&mut self, lease: Lease, change: impl FnOnce(&mut Vec<(u32, bool)>, usize)) {
-        let Some(slot) = self.slots.get_mut(lease.word as usize) else { return };
-        let Some(at) = slot.leases.iter().position(|(holder, _)| *holder == lease.worker) else { return };
+    /// Changes a lease that is live; whether it was.
+    fn change_lease(&mut self, lease: Lease, change: impl FnOnce(&mut Vec<(u32, bool)>, usize)) -> bool {
+        let Some(slot) = self.slots.get_mut(lease.word as usize) else { return false };
+        let Some(at) = slot.leases.iter().position(|(holder, _)| *holder == lease.worker) else { return false };
         change(&mut slot.leases, at);
         self.place(lease.word);
+        true
+    }
+
+    fn let_go(&mut self, worker: u32) {
+        if let Some(held) = self.held.get_mut(&worker) {
+            *held = held.saturating_sub(1);
+        }
     }
 
     /// Puts a word on offer if it wants one more answer now, or takes it off.

@@ -57,6 +57,20 @@ fn a_lease_that_ends_gives_the_word_to_another_but_not_to_the_same_worker() {
     assert!(selection.choose(0, 1, much_later).is_empty(), "worker 0 had it");
 }
 
+/// Seen to fail when leases that were answered, or ran out, are held for ever.
+#[test]
+fn a_worker_holds_only_so_many_words_unanswered() {
+    let config = Config { held_max: 3, answers_min: 1, census_answers: 1, ..Config::default() };
+    let mut selection = selection(20, config.clone());
+    let held = selection.choose(0, 2, at(0));
+    assert_eq!((held.len(), selection.choose(0, 9, at(1)).len(), selection.choose(0, 9, at(2)).len()), (2, 1, 0));
+    assert_eq!(selection.choose(1, 2, at(2)).len(), 2, "others get theirs");
+    selection.answered(held[0], 0);
+    selection.answered(held[0], 0); // undo is a new answer, to a lease that is no more
+    assert_eq!(selection.choose(0, 9, at(3)).len(), 1);
+    assert_eq!(selection.choose(0, 9, at(4).plus_micros(config.lease_micros)).len(), 3);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Choose { worker: u32, count: usize },
