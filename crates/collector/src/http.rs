@@ -1,17 +1,17 @@
 //! The HTTP door: `POST /v1/records/{topic}`. `cli` merges its [`router`] with the product's routes and gives both to
 //! [`server::run`](crate::server::run).
 //!
-//! request → topic known? headroom? → capped body → `wire::split` → `Ingest::submit` → `wire::Response`
+//! request → topic known? headroom? → capped body, unpacked → `wire::split` → `Ingest::submit` → `wire::Response`
 //!
 //! | status | when |
 //! |---|---|
 //! | 200 | every record has an outcome, also a rejected one |
-//! | 400 | no record could be found |
+//! | 400 | no record could be found, or the body is not packed as it says |
 //! | 401 | `Authorization` is there and is not a bearer token |
 //! | 404 | the topic is not taken here |
 //! | 408 | the body did not arrive in time |
-//! | 413 | the body, or the number of its records, is over the cap |
-//! | 415 | the content type is none of ours |
+//! | 413 | the body (as sent, or unpacked), or the number of its records, is over the cap |
+//! | 415 | the content type or the content encoding is none of ours |
 //! | 503 | all are *retry* (with `Retry-After`), or the queue is closed |
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ use axum::{
     Json, Router,
     body::BodyDataStream,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -32,6 +32,7 @@ use crate::{
     limits::{self, BodyError, Budget, Caps},
     problem::Problem,
     telemetry,
+    unpack::Coding,
     wire::{self, Form},
 };
 
@@ -80,9 +81,9 @@ async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathR
         Err(problem) => return shared.drain_and_refuse(problem, body).await,
     };
     let timeout = Duration::from_millis(shared.config.body_timeout_ms);
-    let held = match shared.budget.read(&mut body, plan.caps.body_bytes_max, timeout).await {
+    let held = match shared.budget.read(&mut body, plan.coding, plan.caps.body_bytes_max, timeout).await {
         Ok(held) => held,
-        Err(error @ (BodyError::TooLarge | BodyError::NoRoom)) => {
+        Err(error @ (BodyError::TooLarge | BodyError::NoRoom | BodyError::NotUnpacked)) => {
             return shared.drain_and_refuse(body_problem(error, &plan.caps), body).await;
         }
         Err(error @ (BodyError::TimedOut | BodyError::Broken)) => return refused(&body_problem(error, &plan.caps)),
@@ -97,6 +98,7 @@ async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathR
 struct Plan {
     caps: Caps,
     form: Form,
+    coding: Coding,
     credential: Option<Bytes>,
 }
 
@@ -105,12 +107,12 @@ impl Shared {
     fn plan(&self, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
         let caps = self.ingest.caps(topic).ok_or_else(|| self.unknown_topic(topic))?;
         let credential = credential(headers)?;
-        let form = form(headers)?;
+        let (form, coding) = (form(headers)?, coding(headers)?);
         if announced_length(headers).is_some_and(|length| length > caps.body_bytes_max as u64) {
             return Err(body_problem(BodyError::TooLarge, &caps));
         }
         match self.ingest.headroom() {
-            Ok(Headroom::Enough) => Ok(Plan { caps, form, credential }),
+            Ok(Headroom::Enough) => Ok(Plan { caps, form, coding, credential }),
             Ok(Headroom::Low { retry_after_ms }) => Err(headroom_low(retry_after_ms)),
             Err(error) => Err(Problem::from(&error)),
         }
@@ -163,6 +165,10 @@ fn body_problem(error: BodyError, caps: &Caps) -> Problem {
         }
         BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"),
         BodyError::NoRoom => headroom_low(1_000),
+        BodyError::NotUnpacked => {
+            let detail = "the body is not packed in the way that Content-Encoding says, or its end is missing; nothing of it was stored";
+            Problem::new(StatusCode::BAD_REQUEST, "body_not_unpacked", detail)
+        }
         BodyError::Broken => Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body ended too early; nothing of it was stored"),
     }
 }
@@ -175,12 +181,20 @@ fn credential(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let wrong = |detail: String| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(wrong("send the body without Content-Encoding".to_owned()));
-    }
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    Form::of(content_type).map_err(|error| wrong(error.to_string()))
+    Form::of(content_type).map_err(|error| unsupported(error.to_string()).field(header::ACCEPT, Form::TAKEN))
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Problem> {
+    let fields = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    Coding::of(fields).ok_or_else(|| {
+        let detail = format!("send the body as it is, or with one Content-Encoding of: {}", Coding::TAKEN);
+        unsupported(detail).field(header::ACCEPT_ENCODING, Coding::TAKEN)
+    })
+}
+
+fn unsupported(detail: String) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

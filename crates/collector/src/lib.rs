@@ -14,6 +14,7 @@
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
 //! | `limits` | caps, and reading a body under them |
+//! | `unpack` | a packed body → its bytes |
 //! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
 //! | `write_timeout` | a stream whose writes give up |
@@ -47,6 +48,7 @@ mod raw_item;
 pub mod server;
 pub mod status;
 mod telemetry;
+pub mod unpack;
 pub mod wire;
 mod write_timeout;
 

@@ -33,6 +33,9 @@ pub enum Form {
 }
 
 impl Form {
+    /// The content types, as `Accept` has them.
+    pub const TAKEN: &'static str = "application/json, application/x-ndjson, text/plain";
+
     /// From a `Content-Type`.
     ///
     /// # Errors

@@ -2,8 +2,10 @@
 
 mod books;
 mod client;
+mod clients;
 mod conformance;
 mod hostile;
 mod http;
+mod packed;
 mod property;
 mod rigged;
