@@ -1,7 +1,7 @@
 //! The HTTP door: `POST /v1/records/{topic}`. `cli` merges its [`router`] with the product's routes and gives both to
 //! [`server::run`](crate::server::run).
 //!
-//! request → topic known? headroom? → capped body, unpacked → `wire::split` → `Ingest::submit` → `wire::Response`
+//! request → topic known? headroom? → capped body, unpacked → `wire::split` (or one event of fields and body) → `Ingest::submit` → `wire::Response`
 //!
 //! | status | when |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | 404 | the topic is not taken here |
 //! | 408 | the body did not arrive in time |
 //! | 413 | the body (as sent, or unpacked), or the number of its records, is over the cap |
-//! | 415 | the content type or the content encoding is none of ours |
+//! | 415 | the content type or the content encoding is none of ours; CloudEvents for a topic of typed columns |
 //! | 503 | all are *retry* (with `Retry-After`), or the queue is closed |
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use queue::Headroom;
 
 use crate::{
+    cloudevents::Attributes,
     ingest::Ingest,
     limits::{self, BodyError, Budget, Caps},
     problem::Problem,
@@ -97,9 +98,32 @@ async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathR
 /// What is known before the body is read.
 struct Plan {
     caps: Caps,
-    form: Form,
+    layout: Layout,
     coding: Coding,
     credential: Option<Bytes>,
+}
+
+/// How the records stand in the request.
+enum Layout {
+    /// In the body alone.
+    Body(Form),
+    /// One event: its attributes in fields, its data in the body.
+    Fields(Attributes),
+}
+
+impl Layout {
+    /// A content type of CloudEvents decides before fields do (HTTP binding section 3).
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let form = form(headers);
+        match Attributes::of(headers) {
+            Some(attributes) if !matches!(form, Ok(Form::Event | Form::Events)) => Ok(Self::Fields(attributes)),
+            _ => form.map(Self::Body),
+        }
+    }
+
+    fn is_event(&self) -> bool {
+        matches!(self, Self::Fields(_) | Self::Body(Form::Event | Form::Events))
+    }
 }
 
 impl Shared {
@@ -107,20 +131,28 @@ impl Shared {
     fn plan(&self, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
         let caps = self.ingest.caps(topic).ok_or_else(|| self.unknown_topic(topic))?;
         let credential = credential(headers)?;
-        let (form, coding) = (form(headers)?, coding(headers)?);
+        let (layout, coding) = (Layout::of(headers)?, coding(headers)?);
+        if layout.is_event() && !self.ingest.takes_any_object(topic) {
+            return Err(unsupported(format!(
+                "the topic {topic} has columns of its own: send its records as they are, without CloudEvents"
+            )));
+        }
         if announced_length(headers).is_some_and(|length| length > caps.body_bytes_max as u64) {
             return Err(body_problem(BodyError::TooLarge, &caps));
         }
         match self.ingest.headroom() {
-            Ok(Headroom::Enough) => Ok(Plan { caps, form, coding, credential }),
+            Ok(Headroom::Enough) => Ok(Plan { caps, layout, coding, credential }),
             Ok(Headroom::Low { retry_after_ms }) => Err(headroom_low(retry_after_ms)),
             Err(error) => Err(Problem::from(&error)),
         }
     }
 
     async fn answer(&self, topic: &str, plan: Plan, body: &Bytes) -> Result<Response, Problem> {
-        let items = wire::split(body, plan.form, &plan.caps)
-            .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?;
+        let items = match plan.layout {
+            Layout::Body(form) => wire::split(body, form, &plan.caps)
+                .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?,
+            Layout::Fields(attributes) => vec![attributes.with_data(body, &plan.caps)],
+        };
         if items.is_empty() {
             let expected = "no record found: send a JSON object, an array of objects, or an object a line";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "no_record", expected));

@@ -11,6 +11,7 @@
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
+//! | `cloudevents` | an event's fields and body, or its JSON → a record |
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
 //! | `limits` | caps, and reading a body under them |
@@ -38,6 +39,7 @@
 //! # }
 //! ```
 
+mod cloudevents;
 mod columns;
 mod handles;
 pub mod http;

@@ -125,3 +125,47 @@ print(json.dumps(answers))
     assert_eq!(answers[3], serde_json::json!([415, "gzip, zstd", null]));
     assert_eq!(payloads(&queue).len(), 9);
 }
+
+#[tokio::test]
+async fn the_python_sdk_sends_cloudevents_in_every_mode() {
+    if is_quick() {
+        return;
+    }
+    let queue = Rigged::new();
+    let server = start(&queue).await;
+    let script = "
+import json, sys
+import requests
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+url = sys.argv[1] + '/v1/records/events'
+def event(id, data, **more):
+    return CloudEvent({'id': id, 'source': '/shelf/7', 'type': 'page.turned', **more}, data)
+events = [
+    event('1', {'page': 3}, datacontenttype='application/json', subject='Größe 20 %'),
+    event('2', b'\\x00\\xff', datacontenttype='image/png'),
+    event('3', 'plain', datacontenttype='text/plain'),
+    event('4', None),
+]
+answers, sent = [], []
+for one in events:
+    structured = to_structured_event(one)
+    sent.append(json.loads(structured.body))
+    for message in [to_binary_event(one), structured]:
+        answers.append(requests.post(url, headers=message.headers, data=message.body))
+batch = {'Content-Type': 'application/cloudevents-batch+json'}
+answers.append(requests.post(url, headers=batch, data=json.dumps(sent)))
+for answer in answers:
+    assert answer.status_code == 200, answer.text
+print(json.dumps({'sent': sent, 'outcomes': [answer.json()['outcomes'] for answer in answers]}))
+";
+    let told = python(&server, script).await;
+    let sent = told["sent"].as_array().expect("a list");
+    let by_mode: Vec<&Value> = sent.iter().flat_map(|event| [event, event]).chain(sent).collect();
+    let payloads = payloads(&queue);
+    assert_eq!(payloads.iter().collect::<Vec<_>>(), by_mode, "{}", told["outcomes"]);
+    let ids: Vec<_> = queue.stored().iter().map(|record| record.id).collect();
+    for n in 0..4 {
+        assert!(ids[2 * n] == ids[2 * n + 1] && ids[2 * n] == ids[8 + n], "one event is one record");
+    }
+}

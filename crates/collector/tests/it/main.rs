@@ -4,6 +4,7 @@ mod books;
 mod client;
 mod clients;
 mod conformance;
+mod events;
 mod hostile;
 mod http;
 mod packed;

@@ -146,7 +146,8 @@ async fn packed_bytes_without_end_are_cut() {
         let queue = Rigged::new();
         let server = start(&queue, http::Config { body_timeout_ms: 600_000, ..http::Config::default() }).await;
         let mut stream = server.connect().await;
-        let head = format!("POST /v1/records/events HTTP/1.1\r\nhost: a\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n");
+        let head =
+            format!("POST /v1/records/events HTTP/1.1\r\nhost: a\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("written");
         let chunk = [format!("{:x}\r\n", piece.len()).into_bytes(), piece, b"\r\n".to_vec()].concat();
         let sending = async { while stream.write_all(&chunk).await.is_ok() {} };
@@ -192,7 +193,8 @@ async fn half_a_packed_body_stores_nothing() {
         for sent in [body.len() / 4, body.len() / 2] {
             let mut stream = server.connect().await;
             let length = body.len();
-            let head = format!("POST /v1/records/events HTTP/1.1\r\nhost: a\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
+            let head =
+                format!("POST /v1/records/events HTTP/1.1\r\nhost: a\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
             stream.write_all(&[head.as_bytes(), &body[..sent]].concat()).await.expect("written");
             stream.shutdown().await.expect("closed");
             let said = read_to_close(&mut stream).await;
