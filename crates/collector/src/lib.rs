@@ -8,6 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `http` | the HTTP door, `POST /v1/records/{topic}` |
+//! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
@@ -39,6 +40,7 @@
 //! # }
 //! ```
 
+mod beacon;
 mod cloudevents;
 mod columns;
 mod handles;

@@ -1,5 +1,6 @@
 //! The doors through real sockets.
 
+mod beacon;
 mod books;
 mod client;
 mod clients;
