@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `http` | the HTTP door, `POST /v1/records/{topic}` |
 //! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
+//! | `cors` | which pages of other origins may use a door |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
@@ -43,6 +44,7 @@
 mod beacon;
 mod cloudevents;
 mod columns;
+pub mod cors;
 mod handles;
 pub mod http;
 pub mod ingest;

@@ -5,6 +5,7 @@ mod books;
 mod client;
 mod clients;
 mod conformance;
+mod cors;
 mod events;
 mod hostile;
 mod http;
