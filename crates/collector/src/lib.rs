@@ -20,6 +20,7 @@
 //! | `unpack` | a packed body → its bytes |
 //! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
+//! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
 //! | `write_timeout` | a stream whose writes give up |
 //! | `status` | health, readiness, metrics, counters |
 //! | `telemetry` | what is counted and logged |
@@ -47,6 +48,7 @@ mod columns;
 pub mod cors;
 mod handles;
 pub mod http;
+mod http2;
 pub mod ingest;
 pub mod limits;
 pub mod problem;

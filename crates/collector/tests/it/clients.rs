@@ -92,6 +92,24 @@ async fn curl_sends_plain_and_packed_lines() {
 }
 
 #[tokio::test]
+async fn curl_speaks_http_2_from_the_first_byte() {
+    if is_quick() {
+        return;
+    }
+    let queue = Rigged::new();
+    let server = start(&queue).await;
+    let url = format!("http://{}/v1/records/events", server.address);
+    for (args, version) in [(&["--http2-prior-knowledge"][..], "2"), (&["--http1.1"], "1.1")] {
+        let args = [args, &["--data", "{}", "--header", "content-type: application/json", "--write-out", "%{http_version}\n%{http_code}"]]
+            .concat();
+        let (status, said) = curl(&args, &url).await;
+        assert_eq!(status, 200);
+        assert!(said.ends_with(&format!("}}{version}")), "{said}");
+    }
+    assert_eq!(queue.stored().len(), 2);
+}
+
+#[tokio::test]
 async fn requests_sends_gzip_and_zstd() {
     if is_quick() {
         return;

@@ -9,6 +9,7 @@ mod cors;
 mod events;
 mod hostile;
 mod http;
+mod http2;
 mod packed;
 mod property;
 mod rigged;
