@@ -22,7 +22,7 @@ const fn need(thing: &'static str, package: &'static str) -> Need {
 }
 
 /// What the tests of real programs use.
-pub const TEST_NEEDS: [Need; 9] = [
+pub const TEST_NEEDS: [Need; 10] = [
     need("tesseract", "tesseract-ocr"),
     need("/usr/share/tesseract-ocr/5/tessdata/eng.traineddata", "tesseract-ocr-eng"),
     need("/usr/share/tesseract-ocr/5/tessdata/spa.traineddata", "tesseract-ocr-spa"),
@@ -32,10 +32,11 @@ pub const TEST_NEEDS: [Need; 9] = [
     need("chromium", "chromium"),
     need("chromedriver", "chromium-driver"),
     need("xmllint", "libxml2-utils"),
+    need("curl", "curl"),
 ];
 
-/// Libraries that are not ours, to read the table with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 2] = ["deltalake==1.6.6", "pyarrow==26.0.1"];
+/// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
+const PYTHON_PACKAGES: [&str; 4] = ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2"];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
 /// not part of this repository: ALTO's are under CC BY-SA 4.0.

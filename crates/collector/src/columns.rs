@@ -1,7 +1,7 @@
 //! Whether a payload fits its topic's columns. `ingest` asks after the validator has had its say, so that what is stored
 //! is what the table can take; a topic of any JSON object passes.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use record::{Column, ColumnKind, Rejection, RejectionTag, Timestamp, TopicSchema};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -18,7 +18,7 @@ pub fn check(schema: &TopicSchema, payload: &[u8]) -> Result<(), Rejection> {
     if schema.is_json_text() {
         return Ok(());
     }
-    let Fields(fields) = serde_json::from_slice(payload)
+    let Fields(fields) = serde_json::from_slice::<Fields<Value>>(payload)
         .map_err(|error| Rejection::new(RejectionTag::NotAnObject, format!("expected a JSON object: {error}")))?;
     for (index, (name, value)) in fields.iter().enumerate() {
         // Readers differ in which of two they take: the check here and the table must not.
@@ -43,24 +43,24 @@ pub fn check(schema: &TopicSchema, payload: &[u8]) -> Result<(), Rejection> {
 }
 
 /// An object's fields in their order, also those that stand there twice. A record of a typed topic is small.
-struct Fields(Vec<(String, Value)>);
+pub(crate) struct Fields<V>(pub(crate) Vec<(String, V)>);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fields<V> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        reader.deserialize_map(FieldsVisitor)
+        reader.deserialize_map(FieldsVisitor(PhantomData))
     }
 }
 
-struct FieldsVisitor;
+struct FieldsVisitor<V>(PhantomData<V>);
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
+    type Value = Fields<V>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields<V>, A::Error> {
         let mut fields = Vec::new();
         while let Some(field) = entries.next_entry()? {
             fields.push(field);
@@ -112,7 +112,7 @@ fn found(value: &Value) -> &'static str {
 }
 
 /// RFC 6901 section 3; a name from outside is cut to a bounded length.
-fn pointer(name: &str) -> String {
+pub(crate) fn pointer(name: &str) -> String {
     let shown: String = name.chars().take(80).collect();
     format!("/{}", shown.replace('~', "~0").replace('/', "~1"))
 }

@@ -1,17 +1,17 @@
-//! The HTTP door: `POST /v1/records/{topic}`. `cli` merges its [`router`] with the product's routes and gives both to
+//! The HTTP door: `POST /v1/records/{topic}`, and for `beacon` its address. `cli` merges its [`router`] with the product's routes and gives both to
 //! [`server::run`](crate::server::run).
 //!
-//! request → topic known? headroom? → capped body → `wire::split` → `Ingest::submit` → `wire::Response`
+//! request → topic known? headroom? → capped body, unpacked → `wire::split` (or one event of fields and body) → `Ingest::submit` → `wire::Response`
 //!
 //! | status | when |
 //! |---|---|
 //! | 200 | every record has an outcome, also a rejected one |
-//! | 400 | no record could be found |
+//! | 400 | no record could be found, or the body is not packed as it says |
 //! | 401 | `Authorization` is there and is not a bearer token |
 //! | 404 | the topic is not taken here |
 //! | 408 | the body did not arrive in time |
-//! | 413 | the body, or the number of its records, is over the cap |
-//! | 415 | the content type is none of ours |
+//! | 413 | the body (as sent, or unpacked), or the number of its records, is over the cap |
+//! | 415 | the content type or the content encoding is none of ours; CloudEvents for a topic of typed columns |
 //! | 503 | all are *retry* (with `Retry-After`), or the queue is closed |
 
 use std::{sync::Arc, time::Duration};
@@ -20,23 +20,24 @@ use axum::{
     Json, Router,
     body::BodyDataStream,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use bytes::Bytes;
 use queue::Headroom;
+use record::Outcome;
 
 use crate::{
+    beacon,
+    cloudevents::Attributes,
     ingest::Ingest,
     limits::{self, BodyError, Budget, Caps},
     problem::Problem,
     telemetry,
+    unpack::Coding,
     wire::{self, Form},
 };
-
-/// The name of the door, in records and metrics.
-const DOOR: &str = "http";
 
 /// Settings of the door. Those of the connections are in [`server::Config`](crate::server::Config).
 #[derive(Clone, Copy, Debug)]
@@ -55,86 +56,146 @@ impl Default for Config {
     }
 }
 
+/// One of the door's addresses, and what it takes.
+pub(crate) struct Entry {
+    /// The name of the door, in records and metrics.
+    pub(crate) door: &'static str,
+    /// The largest body, where the settings do not say less.
+    pub(crate) body_bytes_max: usize,
+    /// How the records stand in a request, by its fields.
+    pub(crate) layout: fn(&HeaderMap) -> Result<Layout, Problem>,
+}
+
+const RECORDS: Entry = Entry { door: "http", body_bytes_max: usize::MAX, layout: Layout::of };
+
 #[derive(Clone)]
-struct Shared {
+pub(crate) struct Shared {
     ingest: Arc<Ingest>,
     budget: Budget,
     config: Config,
 }
 
-/// The door's route.
+/// The door's routes.
 pub fn router(ingest: Arc<Ingest>, config: Config) -> Router {
     let shared = Shared { ingest, budget: Budget::new(config.bodies_bytes_max), config };
-    Router::new().route("/v1/records/{topic}", post(records)).with_state(shared)
+    Router::new().route("/v1/records/{topic}", post(records)).route("/v1/beacon/{topic}", post(beacon::records)).with_state(shared)
 }
 
 async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    // A path that is not UTF-8 names no topic.
-    let topic = topic.map_or_else(|_| String::new(), |Path(topic)| topic);
-    let (parts, body) = request.into_parts();
-    let mut body = body.into_data_stream();
-    let plan = match shared.plan(&topic, &parts.headers) {
-        Ok(plan) => plan,
-        // Draining would ask for a body that a polite sender holds back until it is told to go on.
-        Err(problem) if parts.headers.contains_key(header::EXPECT) => return refused(&problem),
-        Err(problem) => return shared.drain_and_refuse(problem, body).await,
-    };
-    let timeout = Duration::from_millis(shared.config.body_timeout_ms);
-    let held = match shared.budget.read(&mut body, plan.caps.body_bytes_max, timeout).await {
-        Ok(held) => held,
-        Err(error @ (BodyError::TooLarge | BodyError::NoRoom)) => {
-            return shared.drain_and_refuse(body_problem(error, &plan.caps), body).await;
+    match shared.receive(&RECORDS, topic, request).await {
+        Ok(outcomes) => {
+            let response = wire::Response::new(shared.ingest.durability(), &outcomes);
+            match response.all_retry_after_ms() {
+                None => Json(response).into_response(),
+                Some(retry_after_ms) => headroom_low(retry_after_ms).response(&response.outcomes),
+            }
         }
-        Err(error @ (BodyError::TimedOut | BodyError::Broken)) => return refused(&body_problem(error, &plan.caps)),
-    };
-    match shared.answer(&topic, plan, &held.bytes).await {
-        Ok(response) => response,
-        Err(problem) => refused(&problem),
+        Err(problem) => refused(&RECORDS, &problem),
     }
 }
 
 /// What is known before the body is read.
 struct Plan {
     caps: Caps,
-    form: Form,
+    layout: Layout,
+    coding: Coding,
     credential: Option<Bytes>,
 }
 
+/// How the records stand in the request.
+pub(crate) enum Layout {
+    /// In the body alone.
+    Body(Form),
+    /// One event: its attributes in fields, its data in the body.
+    Fields(Attributes),
+}
+
+impl Layout {
+    /// A content type of CloudEvents decides before fields do (HTTP binding section 3).
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let form = form(headers);
+        match Attributes::of(headers) {
+            Some(attributes) if !matches!(form, Ok(Form::Event | Form::Events)) => Ok(Self::Fields(attributes)),
+            _ => form.map(Self::Body),
+        }
+    }
+
+    fn is_event(&self) -> bool {
+        matches!(self, Self::Fields(_) | Self::Body(Form::Event | Form::Events))
+    }
+}
+
 impl Shared {
+    /// Takes the records of one request, and says what became of each.
+    pub(crate) async fn receive(
+        &self,
+        entry: &Entry,
+        topic: Result<Path<String>, PathRejection>,
+        request: Request,
+    ) -> Result<Vec<Outcome>, Problem> {
+        // A path that is not UTF-8 names no topic.
+        let topic = topic.map_or_else(|_| String::new(), |Path(topic)| topic);
+        let (parts, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        let plan = match self.plan(entry, &topic, &parts.headers) {
+            Ok(plan) => plan,
+            // Draining would ask for a body that a polite sender holds back until it is told to go on.
+            Err(problem) if parts.headers.contains_key(header::EXPECT) => return Err(problem),
+            Err(problem) => {
+                self.drain(body).await;
+                return Err(problem);
+            }
+        };
+        let timeout = Duration::from_millis(self.config.body_timeout_ms);
+        let held = match self.budget.read(&mut body, plan.coding, plan.caps.body_bytes_max, timeout).await {
+            Ok(held) => held,
+            Err(error) => {
+                if matches!(error, BodyError::TooLarge | BodyError::NoRoom | BodyError::NotUnpacked) {
+                    self.drain(body).await;
+                }
+                return Err(body_problem(error, &plan.caps));
+            }
+        };
+        self.submit(entry, &topic, plan, &held.bytes).await
+    }
+
     /// Everything that can refuse the request without a look at its body (promise C2).
-    fn plan(&self, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
-        let caps = self.ingest.caps(topic).ok_or_else(|| self.unknown_topic(topic))?;
+    fn plan(&self, entry: &Entry, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
+        let mut caps = self.ingest.caps(topic).ok_or_else(|| self.unknown_topic(topic))?;
+        caps.body_bytes_max = caps.body_bytes_max.min(entry.body_bytes_max);
         let credential = credential(headers)?;
-        let form = form(headers)?;
+        let (layout, coding) = ((entry.layout)(headers)?, coding(headers)?);
+        if layout.is_event() && !self.ingest.takes_any_object(topic) {
+            return Err(unsupported(format!(
+                "the topic {topic} has columns of its own: send its records as they are, without CloudEvents"
+            )));
+        }
         if announced_length(headers).is_some_and(|length| length > caps.body_bytes_max as u64) {
             return Err(body_problem(BodyError::TooLarge, &caps));
         }
         match self.ingest.headroom() {
-            Ok(Headroom::Enough) => Ok(Plan { caps, form, credential }),
+            Ok(Headroom::Enough) => Ok(Plan { caps, layout, coding, credential }),
             Ok(Headroom::Low { retry_after_ms }) => Err(headroom_low(retry_after_ms)),
             Err(error) => Err(Problem::from(&error)),
         }
     }
 
-    async fn answer(&self, topic: &str, plan: Plan, body: &Bytes) -> Result<Response, Problem> {
-        let items = wire::split(body, plan.form, &plan.caps)
-            .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?;
+    async fn submit(&self, entry: &Entry, topic: &str, plan: Plan, body: &Bytes) -> Result<Vec<Outcome>, Problem> {
+        let items = match plan.layout {
+            Layout::Body(form) => wire::split(body, form, &plan.caps)
+                .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?,
+            Layout::Fields(attributes) => vec![attributes.with_data(body, &plan.caps)],
+        };
         if items.is_empty() {
             let expected = "no record found: send a JSON object, an array of objects, or an object a line";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "no_record", expected));
         }
-        let outcomes = self.ingest.submit(topic, items, DOOR.into(), plan.credential).await.map_err(|error| Problem::from(&error))?;
-        let response = wire::Response::new(self.ingest.durability(), &outcomes);
-        Ok(match response.all_retry_after_ms() {
-            None => Json(response).into_response(),
-            Some(retry_after_ms) => headroom_low(retry_after_ms).response(&response.outcomes),
-        })
+        self.ingest.submit(topic, items, entry.door.into(), plan.credential).await.map_err(|error| Problem::from(&error))
     }
 
-    /// Answers once the rest of the body is out of the way.
-    async fn drain_and_refuse(&self, problem: Problem, body: BodyDataStream) -> Response {
+    /// Gets the rest of a refused body out of the way of the answer.
+    async fn drain(&self, body: BodyDataStream) {
         limits::drain(body, self.config.drain_bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await;
-        refused(&problem)
     }
 
     fn unknown_topic(&self, topic: &str) -> Problem {
@@ -145,12 +206,12 @@ impl Shared {
     }
 }
 
-fn refused(problem: &Problem) -> Response {
-    telemetry::refused(DOOR, problem.status().as_u16(), problem.detail());
+pub(crate) fn refused(entry: &Entry, problem: &Problem) -> Response {
+    telemetry::refused(entry.door, problem.status().as_u16(), problem.detail());
     problem.response(&[])
 }
 
-fn headroom_low(retry_after_ms: u64) -> Problem {
+pub(crate) fn headroom_low(retry_after_ms: u64) -> Problem {
     let detail = "nothing of this request was stored; send it again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_ms(retry_after_ms)
 }
@@ -163,6 +224,10 @@ fn body_problem(error: BodyError, caps: &Caps) -> Problem {
         }
         BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"),
         BodyError::NoRoom => headroom_low(1_000),
+        BodyError::NotUnpacked => {
+            let detail = "the body is not packed in the way that Content-Encoding says, or its end is missing; nothing of it was stored";
+            Problem::new(StatusCode::BAD_REQUEST, "body_not_unpacked", detail)
+        }
         BodyError::Broken => Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body ended too early; nothing of it was stored"),
     }
 }
@@ -174,13 +239,21 @@ fn credential(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
     record::bearer_token(value.as_bytes()).map(|token| Some(Bytes::copy_from_slice(token))).ok_or_else(expected)
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let wrong = |detail: String| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(wrong("send the body without Content-Encoding".to_owned()));
-    }
+pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    Form::of(content_type).map_err(|error| wrong(error.to_string()))
+    Form::of(content_type).map_err(|error| unsupported(error.to_string()).field(header::ACCEPT, Form::TAKEN))
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Problem> {
+    let fields = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    Coding::of(fields).ok_or_else(|| {
+        let detail = format!("send the body as it is, or with one Content-Encoding of: {}", Coding::TAKEN);
+        unsupported(detail).field(header::ACCEPT_ENCODING, Coding::TAKEN)
+    })
+}
+
+pub(crate) fn unsupported(detail: String) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

@@ -89,6 +89,11 @@ impl Ingest {
         Some(Caps { payload_bytes_max, ..self.config.caps })
     }
 
+    /// Whether a topic takes any JSON object, and keeps it whole.
+    pub fn takes_any_object(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|entrance| entrance.schema.is_json_text())
+    }
+
     /// The names of the topics that are taken here.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.topics.keys().map(String::as_str)

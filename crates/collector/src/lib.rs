@@ -8,14 +8,19 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `http` | the HTTP door, `POST /v1/records/{topic}` |
+//! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
+//! | `cors` | which pages of other origins may use a door |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
+//! | `cloudevents` | an event's fields and body, or its JSON → a record |
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
 //! | `limits` | caps, and reading a body under them |
+//! | `unpack` | a packed body → its bytes |
 //! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
+//! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
 //! | `write_timeout` | a stream whose writes give up |
 //! | `status` | health, readiness, metrics, counters |
 //! | `telemetry` | what is counted and logged |
@@ -37,9 +42,13 @@
 //! # }
 //! ```
 
+mod beacon;
+mod cloudevents;
 mod columns;
+pub mod cors;
 mod handles;
 pub mod http;
+mod http2;
 pub mod ingest;
 pub mod limits;
 pub mod problem;
@@ -47,6 +56,7 @@ mod raw_item;
 pub mod server;
 pub mod status;
 mod telemetry;
+pub mod unpack;
 pub mod wire;
 mod write_timeout;
 

@@ -1,19 +1,23 @@
 //! The caps of a request, and reading a body under them. The HTTP door calls it; other doors take the [`Caps`].
 //!
 //! Memory is bounded twice: each body by its cap, and all bodies together by [`Budget`]. Room is taken as bytes arrive, not
-//! as they are announced, so that ten thousand senders who announce a megabyte and send nothing hold nothing.
+//! as they are announced, so that ten thousand senders who announce a megabyte and send nothing hold nothing. A packed body
+//! is unpacked as it is read (`unpack`): its cap and its room are those of the unpacked bytes, and what a decoder needs for
+//! its work counts as well.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::BodyDataStream;
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::unpack::{self, Coding};
 
 /// What one request may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// The largest body, in bytes.
+    /// The largest body, in bytes: as it was sent, and unpacked.
     pub body_bytes_max: usize,
     /// The most records in one request.
     pub records_per_request_max: usize,
@@ -55,6 +59,8 @@ pub enum BodyError {
     NoRoom,
     /// The sender went away, or the transfer encoding is broken.
     Broken,
+    /// It is not packed in the way that it says, or its end is missing.
+    NotUnpacked,
 }
 
 impl Budget {
@@ -63,28 +69,56 @@ impl Budget {
         Self(Arc::new(Semaphore::new((bytes_max / PIECE_BYTES).clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    /// Reads a body of at most `bytes_max` bytes. What is left of a body that is not taken can be drained.
+    /// Reads a body of at most `bytes_max` bytes, and unpacks it. What is left of a body that is not taken can be drained.
     ///
     /// # Errors
     /// Why it was not read; nothing of it is kept.
-    pub async fn read(&self, body: &mut BodyDataStream, bytes_max: usize, timeout: Duration) -> Result<Held, BodyError> {
-        tokio::time::timeout(timeout, self.collect(body, bytes_max)).await.unwrap_or(Err(BodyError::TimedOut))
+    pub async fn read(&self, body: &mut BodyDataStream, coding: Coding, bytes_max: usize, timeout: Duration) -> Result<Held, BodyError> {
+        let frames = body.map(|frame| frame.map_err(|_| BodyError::Broken));
+        let reading = async {
+            match coding {
+                Coding::Plain => self.collect(frames, coding, bytes_max, None).await,
+                Coding::Gzip | Coding::Zstd => self.unpack(frames, coding, bytes_max).await,
+            }
+        };
+        tokio::time::timeout(timeout, reading).await.unwrap_or(Err(BodyError::TimedOut))
     }
 
-    async fn collect(&self, body: &mut BodyDataStream, bytes_max: usize) -> Result<Held, BodyError> {
-        let mut room: Option<OwnedSemaphorePermit> = None;
+    async fn unpack<S>(&self, mut frames: S, coding: Coding, bytes_max: usize) -> Result<Held, BodyError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        // A decoder is made for whoever sends something: its memory is large beside a connection's.
+        let Some(first) = frames.next().await.transpose()? else { return Ok(Held { bytes: Bytes::new(), _room: None }) };
+        let mut room = None;
+        self.take(&mut room, coding.working_bytes(0))?;
+        let frames = stream::iter([Ok(first)]).chain(frames);
+        self.collect(unpack::pieces(frames, coding, bytes_max), coding, bytes_max, room).await
+    }
+
+    async fn collect<S>(
+        &self,
+        mut frames: S,
+        coding: Coding,
+        bytes_max: usize,
+        mut room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Held, BodyError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         let mut length = 0_usize;
-        while let Some(frame) = body.next().await {
-            let frame = frame.map_err(|_| BodyError::Broken)?;
+        while let Some(frame) = frames.next().await {
+            let frame = frame?;
             length += frame.len();
             if length > bytes_max {
                 return Err(BodyError::TooLarge);
             }
-            self.take(&mut room, length)?;
-            // Most bodies are one frame: it is kept as it is, without a copy.
-            if first.is_empty() && whole.is_empty() {
+            self.take(&mut room, length + coding.working_bytes(length))?;
+            // Most bodies are one frame: it is kept as it is, without a copy. What was unpacked lies in a larger buffer, which would
+            // be kept with it.
+            if coding == Coding::Plain && first.is_empty() && whole.is_empty() {
                 first = frame;
                 continue;
             }
@@ -92,6 +126,11 @@ impl Budget {
                 whole.extend_from_slice(&std::mem::take(&mut first));
             }
             whole.extend_from_slice(&frame);
+        }
+        // The decoder goes here, and its room with it.
+        drop(frames);
+        if let Some(room) = &mut room {
+            drop(room.split(room.num_permits() - length.div_ceil(PIECE_BYTES).min(room.num_permits())));
         }
         let bytes = if whole.is_empty() { first } else { whole.freeze() };
         Ok(Held { bytes, _room: room })
@@ -115,7 +154,8 @@ impl Budget {
 }
 
 /// Reads on and keeps nothing, so that a sender who is still writing can read the answer that refuses its body:
-/// closing a socket with unread bytes resets it, and the answer is lost. Stops at `bytes_max` bytes or the time-out.
+/// closing a socket with unread bytes resets it, and the answer is lost. Stops at `bytes_max` bytes, counted as they are sent, or at
+/// the time-out.
 pub async fn drain(mut body: BodyDataStream, bytes_max: usize, timeout: Duration) {
     let reading = async {
         let mut length = 0;

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
@@ -18,6 +18,7 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     retry_after_ms: Option<u64>,
+    field: Option<(HeaderName, &'static str)>,
 }
 
 /// The body: the common members, and the outcomes where there are some.
@@ -32,13 +33,20 @@ struct Details<'a> {
 impl Problem {
     /// A problem with a stable one-word code for programs and a sentence for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_ms: None }
+        Self { status, code, detail: detail.into(), retry_after_ms: None, field: None }
     }
 
     /// Sets `Retry-After`.
     #[must_use]
     pub fn retry_after_ms(mut self, millis: u64) -> Self {
         self.retry_after_ms = Some(millis);
+        self
+    }
+
+    /// Sets a field that says what would be taken instead, such as `Accept-Encoding` (RFC 9110 section 15.5.16).
+    #[must_use]
+    pub(crate) fn field(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.field = Some((name, value));
         self
     }
 
@@ -61,6 +69,9 @@ impl Problem {
         if let Some(millis) = self.retry_after_ms {
             // Whole seconds, rounded up: at least one, or senders would come back at once (RFC 9110 section 10.2.3).
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
+        }
+        if let Some((name, value)) = &self.field {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

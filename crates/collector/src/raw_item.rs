@@ -65,6 +65,11 @@ impl RawItem {
         self.id
     }
 
+    /// The same record with an id that its door made.
+    pub(crate) fn with_id(self, id: RecordId) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
     /// Its parts: the object and the sender's id.
     pub(crate) fn into_parts(self) -> (Bytes, Option<RecordId>) {
         (self.payload, self.id)

@@ -1,10 +1,11 @@
-//! Serves routes over HTTP/1.1 on a listening socket: time-outs, a bound on connections, graceful shutdown. `cli` calls
+//! Serves routes over HTTP/1.1, and over HTTP/2 for who begins with it, on a listening socket: time-outs, a bound on connections, graceful shutdown. `cli` calls
 //! [`run`] with the doors' routes and the product's merged.
 //!
 //! What hyper guards: the head of a request (its size, number of fields, and time, which is also how long a connection may
-//! idle). What the routes guard: their bodies. What this guards: how many connections there are, and how they end.
+//! idle). What `http2` guards: the same for HTTP/2. What the routes guard: their bodies. What this guards: how many connections there are, and how they end.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,10 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, response::Response};
+use hyper::{
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use record::{Error, Result};
@@ -26,7 +30,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{handles, problem, telemetry, write_timeout::WriteTimeout};
+use crate::{
+    handles,
+    http2::{Activity, PREFACE, Watched},
+    problem, telemetry,
+    write_timeout::WriteTimeout,
+};
 
 /// Settings of the connections.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +51,8 @@ pub struct Config {
     pub headers_max: usize,
     /// How much of a body hyper reads ahead on one connection, in bytes. At least 8192.
     pub read_buffer_bytes_max: usize,
+    /// The most requests under way on one connection of HTTP/2.
+    pub streams_max: u32,
     /// How long a peer may take none of an answer, in milliseconds.
     pub write_timeout_ms: u64,
     /// How long requests under way may take once shutdown has begun, in milliseconds.
@@ -56,6 +67,7 @@ impl Default for Config {
             header_bytes_max: 16 * 1024,
             headers_max: 100,
             read_buffer_bytes_max: 64 * 1024,
+            streams_max: 128,
             write_timeout_ms: 30_000,
             shutdown_timeout_ms: 10_000,
         }
@@ -73,7 +85,8 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
     let server = Arc::new(Server {
         // Innermost first: a panic becomes a refusal, and no refusal leaves without its form.
         app: app.layer(CatchPanicLayer::new()).layer(axum::middleware::map_response(problem::formed)),
-        protocol: protocol(&config),
+        http1: http1(&config),
+        http2: http2(&config),
         config,
         open: AtomicUsize::new(0),
         cut_off: AtomicUsize::new(0),
@@ -118,7 +131,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Res
     Ok((stream, place))
 }
 
-fn protocol(config: &Config) -> http1::Builder {
+fn http1(config: &Config) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
@@ -131,9 +144,33 @@ fn protocol(config: &Config) -> http1::Builder {
     protocol
 }
 
+fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
+    let window = u32::try_from(config.read_buffer_bytes_max).unwrap_or(u32::MAX >> 1).min(u32::MAX >> 1);
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    protocol
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.streams_max)
+        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
+        // What a peer may send before anybody reads it: in one request, and in all of a connection together.
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(window)
+        .max_send_buf_size(config.read_buffer_bytes_max)
+        // Requests that are begun and taken back at once (CVE-2023-44487), and those that break the protocol (CVE-2025-8671).
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(RESETS_MAX)
+        // A peer that is gone is found out also while an answer waits for news.
+        .keep_alive_interval(Duration::from_millis(config.header_timeout_ms))
+        .keep_alive_timeout(Duration::from_millis(config.header_timeout_ms));
+    protocol
+}
+
+/// The most requests of a connection of HTTP/2 that were reset and are still remembered.
+const RESETS_MAX: usize = 20;
+
 struct Server {
     app: Router,
-    protocol: http1::Builder,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     config: Config,
     open: AtomicUsize,
     /// Connections that shutdown did not wait for any longer.
@@ -148,31 +185,66 @@ impl Server {
         telemetry::connections(self.open.fetch_sub(1, Ordering::Relaxed) - 1);
     }
 
-    async fn serve_until_closed(&self, stream: TcpStream) {
+    async fn serve_until_closed(&self, mut stream: TcpStream) {
         // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
         let _set = stream.set_nodelay(true);
-        let write_timeout = Duration::from_millis(self.config.write_timeout_ms);
-        let service = TowerToHyperService::new(self.app.clone());
-        let connection = self.protocol.serve_connection(TokioIo::new(WriteTimeout::new(stream, write_timeout)), service).with_upgrades();
-        tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => Some(ended),
-            () = self.shutdown.cancelled() => None,
+        let in_time = Duration::from_millis(self.config.header_timeout_ms);
+        let first = tokio::select! {
+            first = tokio::time::timeout(in_time, crate::http2::first_bytes(&mut stream)) => first,
+            () = self.shutdown.cancelled() => return,
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                let in_time = Duration::from_millis(self.config.shutdown_timeout_ms);
-                tokio::time::timeout(in_time, connection).await.unwrap_or_else(|_| {
-                    self.cut_off.fetch_add(1, Ordering::Relaxed);
-                    Ok(())
-                })
-            }
-        };
+        let Ok(Ok(first)) = first else { return };
+        let is_http2 = first == PREFACE;
+        let stream = TokioIo::new(WriteTimeout::new(stream, first, Duration::from_millis(self.config.write_timeout_ms)));
+        let ended = if is_http2 { self.serve_http2(stream).await } else { self.serve_http1(stream).await };
         if let Err(error) = ended {
             // Senders go away all the time: of interest only to whoever looks for it.
             tracing::debug!(%error, "connection ended");
         }
+    }
+
+    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>) -> hyper::Result<()> {
+        let connection = self.http1.serve_connection(stream, TowerToHyperService::new(self.app.clone())).with_upgrades();
+        tokio::pin!(connection);
+        self.until_end(connection, |connection| connection.graceful_shutdown(), std::future::pending()).await
+    }
+
+    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>) -> hyper::Result<()> {
+        let activity = Activity::default();
+        let (app, watched) = (TowerToHyperService::new(self.app.clone()), activity.clone());
+        let service = service_fn(move |request| {
+            let (ours, activity, answer) = (watched.ours(), watched.clone(), app.call(request));
+            async move {
+                let answer = answer.await.map(|response: Response| response.map(|body| Watched::new(body, activity)));
+                drop(ours);
+                answer
+            }
+        });
+        let connection = self.http2.serve_connection(stream, service);
+        tokio::pin!(connection);
+        let idle = activity.idle(Duration::from_millis(self.config.header_timeout_ms));
+        self.until_end(connection, |connection| connection.graceful_shutdown(), idle).await
+    }
+
+    /// Until the connection ends, shutdown begins or it idles; in the latter two cases requests under way have some more time.
+    async fn until_end<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        mut connection: Pin<&mut C>,
+        graceful_shutdown: impl FnOnce(Pin<&mut C>),
+        idle: impl Future<Output = ()>,
+    ) -> hyper::Result<()> {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = self.shutdown.cancelled() => {}
+            () = idle => {}
+        }
+        graceful_shutdown(connection.as_mut());
+        let in_time = Duration::from_millis(self.config.shutdown_timeout_ms);
+        tokio::time::timeout(in_time, connection).await.unwrap_or_else(|_| {
+            if self.shutdown.is_cancelled() {
+                self.cut_off.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        })
     }
 }

@@ -12,7 +12,7 @@ use record::{Durability, Error, Outcome, Partition, Rejection, RejectionTag, Res
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Deserializer, StreamDeserializer, de::SliceRead};
 
-use crate::{limits::Caps, raw_item::RawItem};
+use crate::{cloudevents, limits::Caps, raw_item::RawItem};
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +30,17 @@ pub enum Form {
     /// Not said. An array when it begins with `[`; else lines when the first line is a whole JSON value or plainly
     /// none; else one object.
     Unsaid,
+    /// One CloudEvent in the JSON event format.
+    Event,
+    /// A JSON array of them.
+    Events,
 }
 
 impl Form {
+    /// The content types, as `Accept` has them.
+    pub const TAKEN: &'static str =
+        "application/json, application/x-ndjson, text/plain, application/cloudevents+json, application/cloudevents-batch+json";
+
     /// From a `Content-Type`.
     ///
     /// # Errors
@@ -43,8 +51,12 @@ impl Form {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" => Ok(Self::Lines),
             "" | "text/plain" => Ok(Self::Unsaid),
-            _ => Err(Error::invalid("send application/json (object or array), application/x-ndjson (an object a line) or text/plain")
-                .with("found", essence.chars().take(80).collect::<String>())),
+            "application/cloudevents+json" => Ok(Self::Event),
+            "application/cloudevents-batch+json" => Ok(Self::Events),
+            _ => Err(Error::invalid(
+                "send application/json (object or array), application/x-ndjson (an object a line), text/plain, or CloudEvents",
+            )
+            .with("found", essence.chars().take(80).collect::<String>())),
         }
     }
 }
@@ -60,6 +72,12 @@ pub fn split(body: &Bytes, form: Form, caps: &Caps) -> Result<Vec<Item>> {
         return Ok(Vec::new());
     }
     match form {
+        Form::Event => Ok(vec![RawItem::parse(trim_end(body.slice(start..)), start, caps).and_then(cloudevents::check)]),
+        Form::Events if body[start] == b'[' => {
+            let items = array(body, start + 1, caps)?;
+            Ok(items.into_iter().map(|item| item.and_then(cloudevents::check)).collect())
+        }
+        Form::Events => Ok(vec![Err(Rejection::new(RejectionTag::SchemaMismatch, "expected a JSON array of events").at(""))]),
         Form::Lines => lines(body, start, caps),
         _ if body[start] == b'[' => array(body, start + 1, caps),
         Form::Unsaid if first_line_stands_alone(&body[start..]) => lines(body, start, caps),

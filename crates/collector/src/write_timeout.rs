@@ -1,4 +1,4 @@
-//! A stream whose writes give up: `server` wraps each connection in it.
+//! A stream whose writes give up, and whose first bytes were read before: `server` wraps each connection in it.
 //!
 //! hyper times how long a sender takes to send, not how long it takes to read. Whoever sends requests and never reads the
 //! answers would hold a connection for ever.
@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -19,13 +20,15 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<S> {
     stream: S,
+    /// Read by somebody before, and not yet given to the reader.
+    first: Bytes,
     timeout: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
-    pub(crate) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, waiting: None }
+    pub(crate) fn new(stream: S, first: Bytes, timeout: Duration) -> Self {
+        Self { stream, first, timeout, waiting: None }
     }
 
     /// Starts the time at the first write that has to wait, and forgets it at the first that went through.
@@ -42,6 +45,11 @@ impl<S> WriteTimeout<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() && buffer.remaining() > 0 {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

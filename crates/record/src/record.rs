@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::{Error, Result, Timestamp, Topic};
+use crate::{Digest, Error, Result, Timestamp, Topic};
 
 /// A record's place in its partition: 0 for the first, one more for each.
 pub type Offset = u64;
@@ -39,6 +39,11 @@ impl RecordId {
     pub fn generate(received_at: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(received_at.as_micros() / 1_000).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes())
+    }
+
+    /// A UUIDv8 (RFC 9562 section 5.8) for a record that has an identity of another kind: 122 bits of its hash.
+    pub fn from_digest(digest: Digest) -> Self {
+        Self(uuid::Builder::from_custom_bytes(*digest.as_bytes()).into_uuid().into_bytes())
     }
 
     /// From its 16 bytes, as stored.

@@ -23,6 +23,8 @@ fn a_record_id_is_a_uuid() {
     }
     let given = RecordId::generate(Timestamp::from_micros(1_764_000_000_123_456), [7; 10]);
     assert_eq!(given.as_bytes()[6] >> 4, 7, "a given id is a UUIDv7: {given}");
+    let hashed = RecordId::from_digest(Digest::of(&[b"a"]));
+    assert_eq!((hashed.as_bytes()[6] >> 4, hashed.as_bytes()[8] >> 6), (8, 2), "an id that is a hash is a UUIDv8: {hashed}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use collector::{
-    http,
+    cors, http,
     ingest::{self, Ingest},
     status,
 };
@@ -129,8 +129,8 @@ impl Server {
         upkeep(metrics_handle.clone(), rest_shutdown.clone());
         // A second server in the same process (in tests) keeps the first one's recorder.
         let _ = metrics::set_global_recorder(prometheus);
-        let app =
-            http::router(ingest.clone(), http::Config::default()).merge(status::router(ingest, metrics_handle)).merge(web::router(web));
+        let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
+        let app = records.merge(status::router(ingest, metrics_handle)).merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(collector::server::run(listener, app, collector::server::Config::default(), doors_shutdown.clone()));

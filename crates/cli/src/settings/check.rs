@@ -46,6 +46,10 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         })
         .or_else(|| within("journal.headroom_bytes_min", journal.headroom_bytes_min, 0..=(1 << 50)))
         .or_else(|| within("doors.body_bytes_max", doors.body_bytes_max as u64, 1_024..=journal.segment_bytes / SEGMENT_BODIES_MIN))
+        .or_else(|| {
+            let wrong = doors.cors_origins.iter().find(|origin| !collector::cors::is_origin(origin))?;
+            unless(false, "doors.cors_origins", wrong, "a list of origins as browsers write them, such as https://pages.example, or *")
+        })
         .or_else(|| within("selection.answers_max", answers_max, 1..=10_000))
         .or_else(|| within("selection.answers_min", u64::from(selection.answers_min), 1..=answers_max))
         .or_else(|| within("selection.census_answers", u64::from(selection.census_answers), 1..=answers_max))

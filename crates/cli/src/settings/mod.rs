@@ -51,6 +51,8 @@ pub struct Settings {
 pub struct Doors {
     /// The largest body of a request, in bytes.
     pub body_bytes_max: usize,
+    /// The origins whose pages may send records and read the answers, such as `https://pages.example`; `*` for all.
+    pub cors_origins: Vec<String>,
 }
 
 /// How words are chosen.
@@ -94,7 +96,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             lake: None,
             join_url: None,
-            doors: Doors { body_bytes_max: 1 << 20 },
+            doors: Doors { body_bytes_max: 1 << 20, cors_origins: Vec::new() },
             selection: Selection {
                 answers_max: selection.answers_max,
                 answers_min: selection.answers_min,

@@ -17,6 +17,8 @@ fn a_setting_that_cannot_be_is_named() {
     assert_eq!(wrong(|settings| settings.journal.segment_bytes = (4 << 20) + 1), Some("journal.segment_bytes"));
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0), Some("doors.body_bytes_max"));
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.doors.cors_origins = vec!["*".to_owned(), "https://pages.example".to_owned()]), None);
+    assert_eq!(wrong(|settings| settings.doors.cors_origins = vec!["https://pages.example/".to_owned()]), Some("doors.cors_origins"));
     assert_eq!(wrong(|settings| settings.selection.answers_max = 0), Some("selection.answers_max"));
     assert_eq!(wrong(|settings| settings.selection.answers_min = settings.selection.answers_max + 1), Some("selection.answers_min"));
     assert_eq!(wrong(|settings| settings.selection.census_answers = settings.selection.answers_max + 1), Some("selection.census_answers"));

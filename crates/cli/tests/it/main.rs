@@ -6,6 +6,7 @@ mod browser;
 mod browser_driver;
 mod demo;
 mod disk;
+mod doors;
 mod failures;
 mod folders;
 mod kill;

@@ -7,6 +7,7 @@ use record::ErrorKind;
 
 use crate::{
     client::{Answer, DEADLINE, Door, Http},
+    http2::Http2,
     rigged::{Rigged, answer, ingest},
 };
 
@@ -205,3 +206,4 @@ macro_rules! conformance {
 }
 
 conformance!(http: Http);
+conformance!(http2: Http2);

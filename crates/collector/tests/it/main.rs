@@ -1,9 +1,15 @@
 //! The doors through real sockets.
 
+mod beacon;
 mod books;
 mod client;
+mod clients;
 mod conformance;
+mod cors;
+mod events;
 mod hostile;
 mod http;
+mod http2;
+mod packed;
 mod property;
 mod rigged;

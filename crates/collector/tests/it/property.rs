@@ -67,8 +67,8 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_bring_the_door_down(body in prop::collection::vec(any::<u8>(), 0..300), form in 0..3) {
-        submit(body, [Form::Json, Form::Lines, Form::Unsaid][form as usize]);
+    fn no_bytes_bring_the_door_down(body in prop::collection::vec(any::<u8>(), 0..300), form in 0..5) {
+        submit(body, [Form::Json, Form::Lines, Form::Unsaid, Form::Event, Form::Events][form as usize]);
     }
 
     #[test]
