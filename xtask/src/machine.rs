@@ -34,8 +34,8 @@ pub const TEST_NEEDS: [Need; 9] = [
     need("xmllint", "libxml2-utils"),
 ];
 
-/// Libraries that are not ours, to read the table with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 2] = ["deltalake==1.6.6", "pyarrow==26.0.1"];
+/// Libraries that are not ours, to read the table with and to send records with; pinned, so that a run next year is the same run.
+const PYTHON_PACKAGES: [&str; 3] = ["deltalake==1.6.6", "pyarrow==26.0.1", "websockets==17.4"];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
 /// not part of this repository: ALTO's are under CC BY-SA 4.0.

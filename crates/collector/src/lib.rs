@@ -8,12 +8,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `http` | the HTTP door, `POST /v1/records/{topic}` |
+//! | `websocket` | the WebSocket door, `/v1/stream/{topic}` |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
+//! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `limits` | caps, and reading a body under them |
+//! | `metered` | a stream that counts what comes in, by message |
 //! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
 //! | `write_timeout` | a stream whose writes give up |
@@ -39,14 +42,17 @@
 
 mod columns;
 mod handles;
+mod handshake;
 pub mod http;
 pub mod ingest;
 pub mod limits;
+mod metered;
 pub mod problem;
 mod raw_item;
 pub mod server;
 pub mod status;
 mod telemetry;
+pub mod websocket;
 pub mod wire;
 mod write_timeout;
 

@@ -12,8 +12,15 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    http::{Request, header::UPGRADE},
+};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -21,9 +28,12 @@ use hyper_util::{
 use record::{Error, Result};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{handles, problem, telemetry, write_timeout::WriteTimeout};
@@ -96,11 +106,9 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
                 continue;
             }
         };
+        let place = Place::new(Arc::clone(&server), place, connections.token());
         let server = Arc::clone(&server);
-        connections.spawn(async move {
-            server.serve(stream).await;
-            drop(place);
-        });
+        connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
     }
     // Whoever connects from now on is refused instead of waiting in the backlog.
     drop(listener);
@@ -112,7 +120,7 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
 }
 
 /// A connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
@@ -131,6 +139,58 @@ fn protocol(config: &Config) -> http1::Builder {
     protocol
 }
 
+/// A connection's place among those that the server takes. Given back when the last who needs it is done.
+struct Place {
+    server: Arc<Server>,
+    _permit: OwnedSemaphorePermit,
+    /// Shutdown waits for it.
+    _tracked: TaskTrackerToken,
+}
+
+impl Place {
+    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, tracked: TaskTrackerToken) -> Self {
+        telemetry::connections(server.open.fetch_add(1, Ordering::Relaxed) + 1);
+        Self { server, _permit: permit, _tracked: tracked }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        telemetry::connections(self.server.open.fetch_sub(1, Ordering::Relaxed) - 1);
+    }
+}
+
+/// What a door that upgrades a connection takes over with it: the server counts it, and waits for it at shutdown, until this is dropped.
+/// It stands in the extensions of a request that has the field `Upgrade`.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    place: Arc<Place>,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    fn new(place: &Arc<Place>) -> Self {
+        // A child has a lock of its own, which thousands of connections would share otherwise.
+        Self { place: Arc::clone(place), shutdown: place.server.shutdown.child_token() }
+    }
+
+    /// Cancelled when shutdown begins.
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// Resolves when shutdown waits no longer; whoever is still at work then calls [`cut_off`](Self::cut_off) and ends.
+    pub(crate) async fn overdue(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(self.place.server.config.shutdown_timeout_ms)).await;
+    }
+
+    /// Counts the connection as one that did not end in its time.
+    pub(crate) fn cut_off(&self) {
+        self.place.server.cut_off.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 struct Server {
     app: Router,
     protocol: http1::Builder,
@@ -142,17 +202,17 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(&self, stream: TcpStream) {
-        telemetry::connections(self.open.fetch_add(1, Ordering::Relaxed) + 1);
-        self.serve_until_closed(stream).await;
-        telemetry::connections(self.open.fetch_sub(1, Ordering::Relaxed) - 1);
-    }
-
-    async fn serve_until_closed(&self, stream: TcpStream) {
+    async fn serve(&self, stream: TcpStream, place: Arc<Place>) {
         // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
         let _set = stream.set_nodelay(true);
         let write_timeout = Duration::from_millis(self.config.write_timeout_ms);
-        let service = TowerToHyperService::new(self.app.clone());
+        let app = TowerToHyperService::new(self.app.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(Connection::new(&place));
+            }
+            app.call(request)
+        });
         let connection = self.protocol.serve_connection(TokioIo::new(WriteTimeout::new(stream, write_timeout)), service).with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {

@@ -11,7 +11,7 @@ use anyhow::Result;
 use collector::{
     http,
     ingest::{self, Ingest},
-    status,
+    status, websocket,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -129,8 +129,9 @@ impl Server {
         upkeep(metrics_handle.clone(), rest_shutdown.clone());
         // A second server in the same process (in tests) keeps the first one's recorder.
         let _ = metrics::set_global_recorder(prometheus);
-        let app =
-            http::router(ingest.clone(), http::Config::default()).merge(status::router(ingest, metrics_handle)).merge(web::router(web));
+        let records =
+            http::router(ingest.clone(), http::Config::default()).merge(websocket::router(ingest.clone(), websocket::Config::default()));
+        let app = records.merge(status::router(ingest, metrics_handle)).merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(collector::server::run(listener, app, collector::server::Config::default(), doors_shutdown.clone()));

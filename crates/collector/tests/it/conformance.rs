@@ -6,7 +6,7 @@ use queue::Headroom;
 use record::ErrorKind;
 
 use crate::{
-    client::{Answer, DEADLINE, Door, Http},
+    client::{Answer, DEADLINE, Door, Http, WebSocket},
     rigged::{Rigged, answer, ingest},
 };
 
@@ -205,3 +205,4 @@ macro_rules! conformance {
 }
 
 conformance!(http: Http);
+conformance!(websocket: WebSocket);

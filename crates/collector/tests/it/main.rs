@@ -7,3 +7,4 @@ mod hostile;
 mod http;
 mod property;
 mod rigged;
+mod websocket;
