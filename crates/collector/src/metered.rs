@@ -34,8 +34,8 @@ pub(crate) struct Metered<S> {
     began: Option<Instant>,
     heard: Instant,
     room: Option<OwnedSemaphorePermit>,
-    /// The room of the last large message, and how much must come before it is free: until then the decoder may keep the message's buffer.
-    kept: Option<(Room, usize)>,
+    /// The room of the largest message yet: the decoder may keep that message's buffer and use it again.
+    kept: Option<Room>,
     overdrawn: bool,
 }
 
@@ -68,8 +68,9 @@ impl<S> Metered<S> {
     pub(crate) fn message_ended(&mut self) -> Option<Room> {
         (self.pending_bytes, self.began) = (0, None);
         let room = Arc::new(self.room.take()?);
-        // What the decoder has read beyond the message stands in the message's own buffer, at most a read and the head of a frame.
-        self.kept = Some((Arc::clone(&room), 2 * self.free_bytes));
+        if self.kept.as_ref().is_none_or(|kept| kept.num_permits() < room.num_permits()) {
+            self.kept = Some(Arc::clone(&room));
+        }
         Some(room)
     }
 
@@ -91,7 +92,6 @@ impl<S> Metered<S> {
         self.heard = Instant::now();
         self.began.get_or_insert(self.heard);
         self.pending_bytes += bytes;
-        self.kept = self.kept.take().and_then(|(room, left)| Some((room, left.checked_sub(bytes)?)));
         if self.pending_bytes > self.free_bytes && self.budget.take(&mut self.room, self.pending_bytes).is_err() {
             self.overdrawn = true;
             return Err(io::ErrorKind::OutOfMemory.into());

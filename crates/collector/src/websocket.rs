@@ -23,8 +23,8 @@
 //! that, an entry `bearer.<token>` in the list of subprotocols; never a cookie, never the address. All the same, a page of another
 //! origin is refused.
 //!
-//! Memory: a buffer of [`BUFFER_BYTES`] each way, what a message takes beyond it (all together bounded), and the answers of a bounded
-//! number of messages. A sender who does not read is not read from either, and is cut off after a while.
+//! Memory: a buffer of [`BUFFER_BYTES`] each way, what a connection's largest message takes beyond it (all together bounded), and the
+//! answers of a bounded number of messages. A sender who does not read is not read from either, and is cut off after a while.
 
 use std::{sync::Arc, time::Duration};
 
@@ -90,7 +90,8 @@ pub struct Config {
     pub in_flight_messages_max: usize,
     /// The same for their records. A message that has begun is read to its end.
     pub in_flight_records_max: usize,
-    /// How long a peer may take to read the answers that are there, in milliseconds.
+    /// How long a peer may take to read the answers that are there, in milliseconds. Less than the connection's own
+    /// `write_timeout_ms`, or there is no time to say why it is closed.
     pub answer_timeout_ms: u64,
     /// After how long a silence a peer is pinged, in milliseconds.
     pub ping_interval_ms: u64,
@@ -109,10 +110,10 @@ impl Default for Config {
             message_timeout_ms: 30_000,
             in_flight_messages_max: 64,
             in_flight_records_max: 10_000,
-            answer_timeout_ms: 30_000,
+            answer_timeout_ms: 20_000,
             ping_interval_ms: 30_000,
             pong_timeout_ms: 30_000,
-            close_timeout_ms: 2_000,
+            close_timeout_ms: 5_000,
             drain_bytes_max: 8 * 1024 * 1024,
         }
     }
@@ -174,8 +175,12 @@ impl Shared {
         let _open = telemetry::OpenSocket::new();
         let mut conversation =
             Conversation { shared: self, topic, socket, flight: FuturesOrdered::new(), records: 0, next_seq: 0, pinged: None };
+        let all = async {
+            let end = conversation.run(&connection).await;
+            conversation.close(end).await;
+        };
         tokio::select! {
-            end = conversation.run(&connection) => conversation.close(end).await,
+            () = all => {}
             () = connection.overdue() => connection.cut_off(),
         }
     }

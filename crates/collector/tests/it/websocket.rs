@@ -202,7 +202,7 @@ async fn the_longest_answer_comes_whole() {
 #[tokio::test]
 async fn a_message_that_trickles_is_closed_and_stores_nothing() {
     let queue = Rigged::new();
-    let door = websocket::Config { message_timeout_ms: 100, ..websocket::Config::default() };
+    let door = websocket::Config { message_timeout_ms: 100, close_timeout_ms: 100, ..websocket::Config::default() };
     let server = start(&queue, door, server::Config::default()).await;
     let mut socket = Socket::events(&server).await;
     let piece = Frame::message("{\"a\":".to_owned(), OpCode::Data(Data::Text), false);
