@@ -229,11 +229,9 @@ async fn a_peer_that_answers_pings_stays_and_a_silent_one_goes() {
     let mut alive = Socket::events(&server).await;
     let said = bytes_to_close(&mut silent);
     tokio::pin!(said);
-    let said = loop {
-        tokio::select! {
-            said = &mut said => break said,
-            said = alive.hear() => panic!("{said:?}"),
-        }
+    let said = tokio::select! {
+        said = &mut said => said,
+        said = alive.hear() => panic!("{said:?}"),
     };
     assert_eq!(&said[..4], [0x89, 0, 0x88, said[3]], "one ping, and a close frame");
     assert_eq!(u16::from_be_bytes([said[4], said[5]]), 1008);
