@@ -36,7 +36,7 @@ pub const TEST_NEEDS: [Need; 10] = [
 ];
 
 /// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 4] = ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2"];
+const PYTHON_PACKAGES: [&str; 5] = ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2", "websockets==17.4"];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
 /// not part of this repository: ALTO's are under CC BY-SA 4.0.

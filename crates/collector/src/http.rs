@@ -161,7 +161,7 @@ impl Shared {
 
     /// Everything that can refuse the request without a look at its body (promise C2).
     fn plan(&self, entry: &Entry, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
-        let mut caps = self.ingest.caps(topic).ok_or_else(|| self.unknown_topic(topic))?;
+        let mut caps = self.ingest.caps(topic).ok_or_else(|| unknown_topic(&self.ingest, topic))?;
         caps.body_bytes_max = caps.body_bytes_max.min(entry.body_bytes_max);
         let credential = credential(headers)?;
         let (layout, coding) = ((entry.layout)(headers)?, coding(headers)?);
@@ -197,13 +197,6 @@ impl Shared {
     async fn drain(&self, body: BodyDataStream) {
         limits::drain(body, self.config.drain_bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await;
     }
-
-    fn unknown_topic(&self, topic: &str) -> Problem {
-        let shown: String = topic.chars().take(80).collect();
-        let known: Vec<&str> = self.ingest.topics().collect();
-        let detail = format!("no topic {shown:?} here; there are: {}", known.join(", "));
-        Problem::new(StatusCode::NOT_FOUND, "unknown_topic", detail)
-    }
 }
 
 pub(crate) fn refused(entry: &Entry, problem: &Problem) -> Response {
@@ -232,8 +225,15 @@ fn body_problem(error: BodyError, caps: &Caps) -> Problem {
     }
 }
 
+pub(crate) fn unknown_topic(ingest: &Ingest, topic: &str) -> Problem {
+    let shown: String = topic.chars().take(80).collect();
+    let known: Vec<&str> = ingest.topics().collect();
+    let detail = format!("no topic {shown:?} here; there are: {}", known.join(", "));
+    Problem::new(StatusCode::NOT_FOUND, "unknown_topic", detail)
+}
+
 /// The bearer token (RFC 6750 section 2.1), which the topic's validator judges.
-fn credential(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Bytes>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let expected = || Problem::new(StatusCode::UNAUTHORIZED, "not_bearer", "expected Authorization: Bearer <token>, or none");
     record::bearer_token(value.as_bytes()).map(|token| Some(Bytes::copy_from_slice(token))).ok_or_else(expected)

@@ -10,14 +10,17 @@
 //! | `http` | the HTTP door, `POST /v1/records/{topic}` |
 //! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
 //! | `cors` | which pages of other origins may use a door |
+//! | `websocket` | the WebSocket door, `/v1/stream/{topic}` |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `cloudevents` | an event's fields and body, or its JSON → a record |
 //! | `columns` | whether a payload fits its topic's columns |
 //! | `handles` | open files: how many connections may take |
+//! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `limits` | caps, and reading a body under them |
 //! | `unpack` | a packed body → its bytes |
+//! | `metered` | a stream that counts what comes in, by message |
 //! | `problem` | refusals as problem details |
 //! | `server` | connections: time-outs, bounds, shutdown |
 //! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
@@ -47,16 +50,19 @@ mod cloudevents;
 mod columns;
 pub mod cors;
 mod handles;
+mod handshake;
 pub mod http;
 mod http2;
 pub mod ingest;
 pub mod limits;
+mod metered;
 pub mod problem;
 mod raw_item;
 pub mod server;
 pub mod status;
 mod telemetry;
 pub mod unpack;
+pub mod websocket;
 pub mod wire;
 mod write_timeout;
 

@@ -137,7 +137,7 @@ impl Budget {
     }
 
     /// Makes the room at least `length` bytes large, without waiting: whoever waits for room while holding some can wait for ever.
-    fn take(&self, room: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), BodyError> {
+    pub(crate) fn take(&self, room: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), BodyError> {
         let have = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = length.div_ceil(PIECE_BYTES).saturating_sub(have);
         if missing == 0 {

@@ -13,8 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, response::Response};
+use axum::{
+    Router,
+    http::{Request, header::UPGRADE},
+    response::Response,
+};
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::{Service, service_fn},
 };
@@ -25,9 +30,12 @@ use hyper_util::{
 use record::{Error, Result};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -109,11 +117,9 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
                 continue;
             }
         };
+        let place = Place::new(Arc::clone(&server), place, connections.token());
         let server = Arc::clone(&server);
-        connections.spawn(async move {
-            server.serve(stream).await;
-            drop(place);
-        });
+        connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
     }
     // Whoever connects from now on is refused instead of waiting in the backlog.
     drop(listener);
@@ -125,7 +131,7 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
 }
 
 /// A connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
@@ -167,6 +173,58 @@ fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
 /// The most requests of a connection of HTTP/2 that were reset and are still remembered.
 const RESETS_MAX: usize = 20;
 
+/// A connection's place among those that the server takes. Given back when the last who needs it is done.
+struct Place {
+    server: Arc<Server>,
+    _permit: OwnedSemaphorePermit,
+    /// Shutdown waits for it.
+    _tracked: TaskTrackerToken,
+}
+
+impl Place {
+    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, tracked: TaskTrackerToken) -> Self {
+        telemetry::connections(server.open.fetch_add(1, Ordering::Relaxed) + 1);
+        Self { server, _permit: permit, _tracked: tracked }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        telemetry::connections(self.server.open.fetch_sub(1, Ordering::Relaxed) - 1);
+    }
+}
+
+/// What a door that upgrades a connection takes over with it: the server counts it, and waits for it at shutdown, until this is dropped.
+/// It stands in the extensions of a request that has the field `Upgrade`.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    place: Arc<Place>,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    fn new(place: &Arc<Place>) -> Self {
+        // A child has a lock of its own, which thousands of connections would share otherwise.
+        Self { place: Arc::clone(place), shutdown: place.server.shutdown.child_token() }
+    }
+
+    /// Cancelled when shutdown begins.
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// Resolves when shutdown waits no longer; whoever is still at work then calls [`cut_off`](Self::cut_off) and ends.
+    pub(crate) async fn overdue(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(self.place.server.config.shutdown_timeout_ms)).await;
+    }
+
+    /// Counts the connection as one that did not end in its time.
+    pub(crate) fn cut_off(&self) {
+        self.place.server.cut_off.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 struct Server {
     app: Router,
     http1: http1::Builder,
@@ -179,13 +237,7 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(&self, stream: TcpStream) {
-        telemetry::connections(self.open.fetch_add(1, Ordering::Relaxed) + 1);
-        self.serve_until_closed(stream).await;
-        telemetry::connections(self.open.fetch_sub(1, Ordering::Relaxed) - 1);
-    }
-
-    async fn serve_until_closed(&self, mut stream: TcpStream) {
+    async fn serve(&self, mut stream: TcpStream, place: Arc<Place>) {
         // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
         let _set = stream.set_nodelay(true);
         let in_time = Duration::from_millis(self.config.header_timeout_ms);
@@ -196,15 +248,22 @@ impl Server {
         let Ok(Ok(first)) = first else { return };
         let is_http2 = first == PREFACE;
         let stream = TokioIo::new(WriteTimeout::new(stream, first, Duration::from_millis(self.config.write_timeout_ms)));
-        let ended = if is_http2 { self.serve_http2(stream).await } else { self.serve_http1(stream).await };
+        let ended = if is_http2 { self.serve_http2(stream).await } else { self.serve_http1(stream, &place).await };
         if let Err(error) = ended {
             // Senders go away all the time: of interest only to whoever looks for it.
             tracing::debug!(%error, "connection ended");
         }
     }
 
-    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>) -> hyper::Result<()> {
-        let connection = self.http1.serve_connection(stream, TowerToHyperService::new(self.app.clone())).with_upgrades();
+    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>, place: &Arc<Place>) -> hyper::Result<()> {
+        let (app, place) = (TowerToHyperService::new(self.app.clone()), Arc::clone(place));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(Connection::new(&place));
+            }
+            app.call(request)
+        });
+        let connection = self.http1.serve_connection(stream, service).with_upgrades();
         tokio::pin!(connection);
         self.until_end(connection, |connection| connection.graceful_shutdown(), std::future::pending()).await
     }

@@ -49,6 +49,36 @@ pub(crate) fn refused(door: &'static str, status: u16, problem: &str) {
     tracing::debug!(door, status, problem, "request refused");
 }
 
+/// A message of a connection that stays open was answered without outcomes.
+pub(crate) fn message_refused(door: &'static str, code: &'static str, detail: &str) {
+    let labels = [("door", door.to_owned()), ("code", code.to_owned())];
+    metrics::counter!("crowdread_collector_messages_refused_total", &labels).increment(1);
+    tracing::debug!(door, code, detail, "message refused");
+}
+
+/// A connection was closed by its door; the reason begins with a word for programs.
+pub(crate) fn closed(door: &'static str, code: u16, reason: &'static str) {
+    let labels = [("door", door.to_owned()), ("code", code.to_string())];
+    metrics::counter!("crowdread_collector_connections_closed_total", &labels).increment(1);
+    tracing::debug!(door, code, reason, "connection closed");
+}
+
+/// Counts a WebSocket as open until it is dropped.
+pub(crate) struct OpenSocket(());
+
+impl OpenSocket {
+    pub(crate) fn new() -> Self {
+        metrics::gauge!("crowdread_websocket_connections").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        metrics::gauge!("crowdread_websocket_connections").decrement(1.0);
+    }
+}
+
 /// How many connections are open now.
 pub(crate) fn connections(open: usize) {
     metrics::gauge!("crowdread_http_connections").set(open as f64);

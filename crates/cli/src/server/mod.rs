@@ -11,7 +11,7 @@ use anyhow::Result;
 use collector::{
     cors, http,
     ingest::{self, Ingest},
-    status,
+    status, websocket,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -130,6 +130,7 @@ impl Server {
         // A second server in the same process (in tests) keeps the first one's recorder.
         let _ = metrics::set_global_recorder(prometheus);
         let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
+        let records = records.merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let app = records.merge(status::router(ingest, metrics_handle)).merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;

@@ -11,5 +11,6 @@ mod failures;
 mod folders;
 mod kill;
 mod programs;
+mod stream;
 mod table;
 mod truth;

@@ -1,15 +1,20 @@
-//! What a door must offer to be put through the conformance suite, and the HTTP door's way of it.
+//! What a door must offer to be put through the conformance suite, and the ways of the HTTP and the WebSocket door.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use collector::{Ingest, http, server};
+use collector::{Ingest, http, server, websocket};
+use futures::{SinkExt, StreamExt};
 use record::Result;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message, protocol::Role},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -91,8 +96,13 @@ impl Server {
     }
 }
 
-/// All that the server still says on a connection. A reset counts as its end.
+/// All that the server still says on a connection, as text.
 pub async fn read_to_close(stream: &mut TcpStream) -> String {
+    String::from_utf8(bytes_to_close(stream).await).expect("UTF-8")
+}
+
+/// All that the server still says on a connection. A reset counts as its end.
+pub async fn bytes_to_close(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let reading = async {
         let mut buffer = [0; 4096];
@@ -104,7 +114,7 @@ pub async fn read_to_close(stream: &mut TcpStream) -> String {
         }
     };
     tokio::time::timeout(DEADLINE, reading).await.expect("the server closes the connection");
-    String::from_utf8(all).expect("UTF-8")
+    all
 }
 
 /// The HTTP door.
@@ -148,6 +158,148 @@ impl Door for Http {
         stream.shutdown().await.expect("closed");
         let said = read_to_close(&mut stream).await;
         assert!(!said.starts_with("HTTP/1.1 2"), "half a body is no success: {said}");
+    }
+
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.server.shutdown.cancel();
+        let server = Arc::clone(&self.server);
+        async move { server.ended().await }
+    }
+}
+
+/// The client's side of a WebSocket.
+pub struct Socket(pub WebSocketStream<TcpStream>);
+
+/// What a WebSocket says next.
+#[derive(Debug, PartialEq)]
+pub enum Said {
+    /// An answer to a message.
+    Answer(Value),
+    /// The server closes: the code, and the first word of the reason.
+    Closed(u16, String),
+    /// The connection is gone without a word.
+    Gone,
+}
+
+impl Socket {
+    /// Asks for an upgrade, with further fields of the head; gives the head of the answer with the socket, or status and problem.
+    pub async fn open(server: &Server, topic: &str, fields: &[(&str, &str)]) -> Result<(Self, String), (u16, Value)> {
+        let mut stream = server.connect().await;
+        let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!(
+            "GET /v1/stream/{topic} HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n",
+            server.address
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let mut head = Vec::new();
+        // The server says nothing beyond the head before it is spoken to, so that no byte of a frame is lost.
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a whole head"));
+        }
+        let head = String::from_utf8(head).expect("UTF-8").to_ascii_lowercase();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        if status == 101 {
+            return Ok((Self(WebSocketStream::from_raw_socket(stream, Role::Client, None).await), head));
+        }
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok()).expect("a length");
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.expect("the whole body");
+        Err((status, serde_json::from_slice(&body).expect("JSON")))
+    }
+
+    /// Opens a socket that must open.
+    pub async fn events(server: &Server) -> Self {
+        Self::open(server, "events", &[]).await.unwrap_or_else(|refused| panic!("{refused:?}")).0
+    }
+
+    pub async fn say(&mut self, message: &str) {
+        self.0.send(Message::text(message)).await.expect("sent");
+    }
+
+    /// The next answer, or the end. Pings are answered on the way.
+    pub async fn hear(&mut self) -> Said {
+        let hearing = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return Said::Answer(serde_json::from_str(&text).expect("JSON")),
+                    Some(Ok(Message::Close(Some(frame)))) => {
+                        let word = frame.reason.split(':').next().unwrap_or_default();
+                        return Said::Closed(frame.code.into(), word.to_owned());
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(other)) => panic!("not expected: {other:?}"),
+                    Some(Err(Error::Io(_) | Error::Protocol(_))) | None => return Said::Gone,
+                    Some(Err(error)) => panic!("{error}"),
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, hearing).await.expect("in time")
+    }
+
+    /// The outcome of each index of the next answer, which must be that of this message.
+    pub async fn words(&mut self, seq: u64) -> Vec<String> {
+        match self.hear().await {
+            Said::Answer(answer) => {
+                assert_eq!(answer["seq"], seq, "{answer}");
+                spread(answer["outcomes"].as_array().expect("outcomes")).into_iter().map(|(word, _)| word).collect()
+            }
+            other => panic!("an answer was expected, found {other:?}"),
+        }
+    }
+}
+
+/// The WebSocket door; each request is a connection's first message.
+pub struct WebSocket {
+    server: Arc<Server>,
+}
+
+impl Door for WebSocket {
+    const NAME: &'static str = "websocket";
+
+    async fn open(ingest: Arc<Ingest>) -> Self {
+        let app = websocket::router(ingest, websocket::Config::default());
+        Self { server: Arc::new(Server::start(app, server::Config::default()).await) }
+    }
+
+    async fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> Answer {
+        let bearer = credential.map(|token| format!("Bearer {token}"));
+        let fields: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        let mut socket = match Socket::open(&self.server, topic, &fields).await {
+            Ok((socket, _)) => socket,
+            Err((_, problem)) => return Answer::Refused(problem["code"].as_str().expect("a code").to_owned()),
+        };
+        let message = match String::from_utf8(records.join(&b'\n')) {
+            Ok(text) => Message::text(text),
+            Err(error) => Message::binary(error.into_bytes()),
+        };
+        // A server that closes before it has read all is right to: what it says is still there to be read.
+        let _closed = socket.0.send(message).await;
+        match socket.hear().await {
+            Said::Answer(answer) => {
+                assert_eq!(answer["seq"], 0);
+                match answer["outcomes"].as_array() {
+                    Some(runs) => Answer::Outcomes(spread(runs)),
+                    None => Answer::Refused(answer["code"].as_str().expect("a code").to_owned()),
+                }
+            }
+            Said::Closed(code, word) => {
+                assert_ne!(code, 1000, "no success without an answer");
+                Answer::Refused(word)
+            }
+            Said::Gone => panic!("neither an answer nor a reason"),
+        }
+    }
+
+    async fn send_half(&self, topic: &str, record: &[u8]) {
+        let (socket, _) = Socket::open(&self.server, topic, &[]).await.expect("an upgrade");
+        let mut stream = socket.0.into_inner();
+        // The head of a text frame of twice the length, with a mask that changes nothing.
+        let length = u16::try_from(2 * record.len()).expect("short").to_be_bytes();
+        let head = [0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+        stream.write_all(&[&head[..], record].concat()).await.expect("written");
+        stream.shutdown().await.expect("closed");
+        assert_eq!(bytes_to_close(&mut stream).await, b"", "half a message has no answer");
     }
 
     fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {

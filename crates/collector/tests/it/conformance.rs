@@ -6,7 +6,7 @@ use queue::Headroom;
 use record::ErrorKind;
 
 use crate::{
-    client::{Answer, DEADLINE, Door, Http},
+    client::{Answer, DEADLINE, Door, Http, WebSocket},
     http2::Http2,
     rigged::{Rigged, answer, ingest},
 };
@@ -207,3 +207,4 @@ macro_rules! conformance {
 
 conformance!(http: Http);
 conformance!(http2: Http2);
+conformance!(websocket: WebSocket);

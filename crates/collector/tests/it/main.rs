@@ -13,3 +13,4 @@ mod http2;
 mod packed;
 mod property;
 mod rigged;
+mod websocket;

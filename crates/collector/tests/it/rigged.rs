@@ -30,13 +30,15 @@ pub struct Rigged {
     rig: watch::Sender<Rig>,
     /// How many appends have begun.
     begun: watch::Sender<usize>,
+    /// The first payload of each append, in the order of the calls.
+    asked: Mutex<Vec<Bytes>>,
 }
 
 impl Rigged {
     pub fn new() -> Arc<Self> {
         let rig = Rig { headroom: Headroom::Enough, fails: None, holds: false };
         let inner = Arc::new(MemoryQueue::new("memory", 1_000_000));
-        Arc::new(Self { inner, rig: watch::Sender::new(rig), begun: watch::Sender::new(0) })
+        Arc::new(Self { inner, rig: watch::Sender::new(rig), begun: watch::Sender::new(0), asked: Mutex::default() })
     }
 
     pub fn set(&self, change: impl FnOnce(&mut Rig)) {
@@ -49,6 +51,11 @@ impl Rigged {
 
     pub fn appends_begun(&self) -> usize {
         *self.begun.borrow()
+    }
+
+    /// The first payload of each append, in the order of the calls: appends that are held end in any order.
+    pub fn asked(&self) -> Vec<Bytes> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every stored record, in order.
@@ -81,6 +88,7 @@ impl Queue for Rigged {
     }
 
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Vec<Position>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(records.first().map(|record| record.payload.clone()));
         self.begun.send_modify(|begun| *begun += 1);
         let (inner, mut rig) = (Arc::clone(&self.inner), self.rig.subscribe());
         async move {
