@@ -1,4 +1,5 @@
 //! What queues promise, through their public face.
 
+mod compat;
 mod conformance;
 mod kill;
