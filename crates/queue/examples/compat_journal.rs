@@ -21,8 +21,13 @@ fn main() {
     let dir = Path::new(&dir);
     fs::create_dir(dir).expect("a folder that is not there yet");
     let disk = FaultyStorage::new(1);
-    let config =
-        Config { segment_bytes: 16 << 10, batch_bytes_max: 4 << 10, payload_bytes_max: 4 << 10, headroom_bytes_min: 0, ..Config::default() };
+    let config = Config {
+        segment_bytes: 16 << 10,
+        batch_bytes_max: 4 << 10,
+        payload_bytes_max: 4 << 10,
+        headroom_bytes_min: 0,
+        ..Config::default()
+    };
     let clock = ManualClock::new(Timestamp::from_micros(STARTED_AT));
     let (journal, mut stepper) = Journal::open_stepped(Arc::new(disk.clone()), config, Arc::new(clock)).expect("a new journal");
     let mut next = 0;

@@ -8,6 +8,7 @@ mod demo;
 mod disk;
 mod failures;
 mod folders;
+mod journal;
 mod kill;
 mod programs;
 mod table;

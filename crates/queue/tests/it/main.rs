@@ -2,4 +2,5 @@
 
 mod compat;
 mod conformance;
+mod inspect;
 mod kill;
