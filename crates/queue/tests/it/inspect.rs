@@ -57,7 +57,7 @@ fn flip(folder: &Path, file: &str, at: u64) {
     fs::write(folder.join(file), image).expect("written");
 }
 
-/// Seen to fail when `inspect` goes through `FileStorage`, whose lock makes a file.
+/// Seen to fail when `inspect` takes the lock.
 #[tokio::test]
 async fn looking_changes_no_byte_and_takes_no_lock() {
     let folder = kept();
