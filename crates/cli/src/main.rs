@@ -42,6 +42,8 @@ enum Command {
     Evaluate(command::evaluate::Args),
     /// Infer true labels from a file of item, worker, label
     Infer(command::infer::Args),
+    /// Look at a journal: what is in it, and whether it is whole
+    Journal(command::journal::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -58,6 +60,7 @@ fn main() -> std::process::ExitCode {
         Command::Export(args) => command::export::run(args),
         Command::Evaluate(args) => command::evaluate::run(args),
         Command::Infer(args) => command::infer::run(args),
+        Command::Journal(args) => command::journal::run(args),
     };
     failure::exit_code(result)
 }

@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod infer;
+pub mod journal;
 pub mod ocr;
 pub mod report;
 pub mod serve;

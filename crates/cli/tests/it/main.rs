@@ -9,6 +9,7 @@ mod disk;
 mod doors;
 mod failures;
 mod folders;
+mod journal;
 mod kill;
 mod programs;
 mod stream;

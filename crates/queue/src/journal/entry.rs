@@ -168,6 +168,11 @@ pub(crate) fn parse(bytes: &[u8], seed: u32) -> Parsed {
     }
 }
 
+/// When the record of a whole entry was received.
+pub(crate) fn received_at(entry: &[u8]) -> Timestamp {
+    Timestamp::from_micros(u64_at(entry, HEADER_BYTES).cast_signed())
+}
+
 /// The next place, from `at` on, where the magic of an entry stands. Searches places where an entry may begin.
 pub(crate) fn find(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at.next_multiple_of(ALIGN);

@@ -5,6 +5,7 @@
 //!                                 │ takes spare segments ◀─ housekeeper ◀─ trim          (spares)
 //! read ◀─ chunks ◀─ segments ◀────┘                                                      (reader, segment)
 //! open ─ lock ─ scan every segment ─ mend the tail                                       (recovery)
+//! look, beside whoever has it open, and change nothing                                   (inspect)
 //! ```
 //!
 //! All files go through [`Storage`]; [`FaultyStorage`] is a fake disk that loses power, tears writes and fails.
@@ -14,6 +15,7 @@ mod config;
 mod drive;
 mod entry;
 mod faulty;
+mod inspect;
 mod reader;
 mod recovery;
 mod segment;
@@ -44,6 +46,7 @@ pub use self::{
     config::Config,
     drive::Stepper,
     faulty::{Faults, FaultyStorage},
+    inspect::{DamagedRange, Inspection, SegmentInspection, SegmentState, inspect},
     storage::{FileStorage, Storage, StorageFile, StorageLock},
 };
 use self::{

@@ -1,5 +1,5 @@
 //! Opens a folder after whatever happened to it (promise Q3): whole records stay, a torn tail goes, damage is counted.
-//! An empty folder becomes a new journal. [`super::Journal::open`] calls it, under the lock.
+//! An empty folder becomes a new journal. [`super::Journal::open`] calls it, under the lock; `inspect` finds and judges segments by the same functions.
 
 use std::{io, sync::Arc};
 
@@ -17,12 +17,13 @@ use super::{
 };
 
 /// A file that may be a segment.
-struct Candidate {
-    name: String,
-    base: Offset,
-    file: Arc<dyn StorageFile>,
-    bytes: u64,
-    queue_id: Option<RecordId>,
+pub(super) struct Candidate {
+    pub name: String,
+    pub base: Offset,
+    pub file: Arc<dyn StorageFile>,
+    pub bytes: u64,
+    /// `None` when both copies of the header are damaged.
+    pub queue_id: Option<RecordId>,
 }
 
 /// Opens or formats a folder.
@@ -34,7 +35,7 @@ pub(crate) fn recover(storage: Arc<dyn Storage>, config: Config, clock: Arc<dyn 
     if candidates.is_empty() { format(|queue_id| parts(queue_id, spares)) } else { reopen(candidates, |queue_id| parts(queue_id, spares)) }
 }
 
-fn failed(storage: &dyn Storage, what: &str, error: io::Error) -> Error {
+pub(super) fn failed(storage: &dyn Storage, what: &str, error: io::Error) -> Error {
     Error::unavailable(format!("cannot {what} the journal's folder")).with("folder", storage.place()).because(error)
 }
 
@@ -81,7 +82,7 @@ fn reopen(candidates: Vec<Candidate>, parts: impl FnOnce(RecordId) -> Parts) -> 
     Ok((Arc::clone(&shared), Writer::new(shared, active, at)))
 }
 
-fn unreadable(storage: &dyn Storage, candidate: &Candidate, error: io::Error) -> Error {
+pub(super) fn unreadable(storage: &dyn Storage, candidate: &Candidate, error: io::Error) -> Error {
     Error::unavailable("cannot read or mend a segment of the journal")
         .with("folder", storage.place())
         .with("segment", &candidate.name)
@@ -89,7 +90,7 @@ fn unreadable(storage: &dyn Storage, candidate: &Candidate, error: io::Error) ->
 }
 
 /// The segments in the folder, by rising base offset.
-fn candidates(storage: &dyn Storage, names: &[String]) -> Result<Vec<Candidate>> {
+pub(super) fn candidates(storage: &dyn Storage, names: &[String]) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for name in names {
         let Some(base) = Segment::base_of(name) else {
@@ -123,7 +124,7 @@ fn candidates(storage: &dyn Storage, names: &[String]) -> Result<Vec<Candidate>>
     Ok(found)
 }
 
-fn common_queue_id(candidates: &[Candidate]) -> Result<RecordId> {
+pub(super) fn common_queue_id(candidates: &[Candidate]) -> Result<RecordId> {
     let mut ids = candidates.iter().filter_map(|candidate| Some((candidate.queue_id?, &candidate.name)));
     let Some((queue_id, name)) = ids.next() else {
         return Err(Error::corrupt("no segment of the journal has a readable header, so the queue's id is lost: restore one from a copy")
@@ -139,7 +140,7 @@ fn common_queue_id(candidates: &[Candidate]) -> Result<RecordId> {
     }
 }
 
-fn image_of(candidate: &Candidate) -> io::Result<Vec<u8>> {
+pub(super) fn image_of(candidate: &Candidate) -> io::Result<Vec<u8>> {
     let mut image = vec![0; usize::try_from(candidate.bytes).expect("at most 1 GiB")];
     candidate.file.read_exact_at(0, &mut image)?;
     Ok(image)

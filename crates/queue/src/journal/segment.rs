@@ -7,6 +7,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -61,6 +62,12 @@ impl SegmentHeader {
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         file.write_at(0, &bytes)?;
         file.write_at(HEADER_COPY_AT, &bytes)
+    }
+
+    /// How many of the two copies are whole, and alike.
+    pub fn whole_copies(image: &[u8]) -> usize {
+        let copy = |at: usize| image.get(at..at + HEADER_BYTES).filter(|bytes| matches!(Self::parse(bytes), Ok(Some(_))));
+        [0, HEADER_COPY_AT as usize].into_iter().filter_map(copy).count()
     }
 
     /// Reads the header from the image of a segment; `None` when both copies are damaged.
@@ -168,14 +175,28 @@ pub(crate) struct Scan {
     pub is_marked: bool,
     /// Offsets below `end` that are lost to damage.
     pub quarantined: u64,
+    /// The same, one by one.
+    pub lost: Vec<Lost>,
+    /// Records that are whole.
+    pub records: u64,
+    /// When the first and the last of them were received.
+    pub received: Option<(Timestamp, Timestamp)>,
+    /// Where the last thing ends that was written into this segment, whole or not: beyond `end_at` where a tail is torn.
+    pub seen_to: u64,
     /// Offsets and places, as in [`Segment`].
     pub index: Vec<(Offset, u64)>,
 }
 
+/// Offsets that are lost to damage, and the bytes where they stood: none when the file does not have them any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub offsets: Range<Offset>,
+    pub bytes: Range<u64>,
+}
+
 /// Offsets that are missing, and what the scan had found before them.
 struct Gap {
-    from: Offset,
-    to: Offset,
+    lost: Lost,
     before: Scan,
 }
 
@@ -184,7 +205,7 @@ struct Gap {
 /// What is missing before something that was written only after it was durable is damage, and is counted. What is missing in the
 /// last batch is a torn tail: nobody was told that it is stored; the segment ends before it.
 pub(crate) fn scan(image: &[u8], base: Offset, seed: u32, sealed_end: Option<Offset>) -> Scan {
-    let mut found = Scan { end: base, end_at: ENTRIES_AT, batch_at: ENTRIES_AT, ..Scan::default() };
+    let mut found = Scan { end: base, end_at: ENTRIES_AT, batch_at: ENTRIES_AT, seen_to: ENTRIES_AT, ..Scan::default() };
     let mut gaps: Vec<Gap> = Vec::new();
     let mut proven = sealed_end.unwrap_or(base);
     let mut batch_first = None;
@@ -193,7 +214,7 @@ pub(crate) fn scan(image: &[u8], base: Offset, seed: u32, sealed_end: Option<Off
         match entry::parse(&image[at..], seed) {
             Parsed::Whole(header) if header.offset >= found.end && sealed_end.is_none_or(|end| header.next() <= end) => {
                 if header.offset > found.end {
-                    gaps.push(Gap { from: found.end, to: header.offset, before: found.without_index() });
+                    gaps.push(found.gap(header.offset, at as u64));
                 }
                 proven = proven.max(header.batch_first);
                 if batch_first.replace(header.batch_first) != Some(header.batch_first) || header.is_marker {
@@ -202,13 +223,22 @@ pub(crate) fn scan(image: &[u8], base: Offset, seed: u32, sealed_end: Option<Off
                 if !header.is_marker && found.index.last().is_none_or(|(_, last)| at as u64 >= last + INDEX_EVERY_BYTES) {
                     found.index.push((header.offset, at as u64));
                 }
+                if !header.is_marker {
+                    let received_at = entry::received_at(&image[at..]);
+                    found.received = Some((found.received.map_or(received_at, |(first, _)| first), received_at));
+                    found.records += 1;
+                }
                 at += header.entry_bytes();
                 found.end = header.next();
                 found.end_at = at as u64;
+                found.seen_to = at as u64;
                 found.is_marked = header.is_marker;
             }
             // The header's CRC holds, so its length does too.
-            Parsed::Damaged(header) => at += header.entry_bytes(),
+            Parsed::Damaged(header) => {
+                at += header.entry_bytes();
+                found.seen_to = at as u64;
+            }
             _ => match entry::find(image, at + 1) {
                 Some(next) => at = next,
                 None => break,
@@ -216,22 +246,26 @@ pub(crate) fn scan(image: &[u8], base: Offset, seed: u32, sealed_end: Option<Off
         }
     }
     if let Some(end) = sealed_end.filter(|end| *end > found.end) {
-        gaps.push(Gap { from: found.end, to: end, before: found.without_index() });
+        gaps.push(found.gap(end, found.seen_to));
         found.end = end;
     }
     // Only one batch is ever under way: a gap at or after `proven` is in the last one.
-    if let Some(torn) = gaps.iter().position(|gap| gap.from >= proven) {
-        let index = std::mem::take(&mut found.index);
+    if let Some(torn) = gaps.iter().position(|gap| gap.lost.offsets.start >= proven) {
+        let (index, seen_to) = (std::mem::take(&mut found.index), found.seen_to);
         found = gaps.swap_remove(torn).before;
         found.index = index.into_iter().filter(|(offset, _)| *offset < found.end).collect();
+        found.seen_to = seen_to;
         gaps.truncate(torn);
     }
-    found.quarantined = gaps.iter().map(|gap| gap.to - gap.from).sum();
+    found.lost = gaps.into_iter().map(|gap| gap.lost).collect();
+    found.quarantined = found.lost.iter().map(|lost| lost.offsets.end - lost.offsets.start).sum();
     found
 }
 
 impl Scan {
-    fn without_index(&self) -> Self {
-        Self { index: Vec::new(), ..*self }
+    /// What is missing from here up to an offset, whose place is `at`.
+    fn gap(&self, to: Offset, at: u64) -> Gap {
+        let lost = Lost { offsets: self.end..to, bytes: self.end_at..at.max(self.end_at) };
+        Gap { lost, before: Self { index: Vec::new(), lost: Vec::new(), ..*self } }
     }
 }

@@ -88,6 +88,56 @@ pub trait Storage: Send + Sync {
     fn place(&self) -> String;
 }
 
+/// A real folder that is looked at and never changed: whatever would change it, or lock it, is refused.
+#[derive(Debug)]
+pub(crate) struct ReadOnlyStorage(pub PathBuf);
+
+impl Storage for ReadOnlyStorage {
+    fn create(&self, _: &str) -> io::Result<Arc<dyn StorageFile>> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        Ok(Arc::new(File::open(self.0.join(name))?))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        list(&self.0)
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn StorageLock>> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn random(&self) -> io::Result<[u8; 10]> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn place(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+fn list(dir: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
 /// A real folder.
 #[derive(Debug)]
 pub struct FileStorage {
@@ -148,7 +198,7 @@ impl Storage for FileStorage {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        list(&self.dir)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

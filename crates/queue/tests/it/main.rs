@@ -1,4 +1,6 @@
 //! What queues promise, through their public face.
 
+mod compat;
 mod conformance;
+mod inspect;
 mod kill;
