@@ -36,7 +36,7 @@ use crate::{
     problem::Problem,
     telemetry,
     unpack::Coding,
-    wire::{self, Form},
+    wire::{self, Form, Item},
 };
 
 /// Settings of the door. Those of the connections are in [`server::Config`](crate::server::Config).
@@ -133,8 +133,7 @@ impl Shared {
         topic: Result<Path<String>, PathRejection>,
         request: Request,
     ) -> Result<Vec<Outcome>, Problem> {
-        // A path that is not UTF-8 names no topic.
-        let topic = topic.map_or_else(|_| String::new(), |Path(topic)| topic);
+        let topic = topic_of(topic);
         let (parts, body) = request.into_parts();
         let mut body = body.into_data_stream();
         let plan = match self.plan(entry, &topic, &parts.headers) {
@@ -182,14 +181,9 @@ impl Shared {
 
     async fn submit(&self, entry: &Entry, topic: &str, plan: Plan, body: &Bytes) -> Result<Vec<Outcome>, Problem> {
         let items = match plan.layout {
-            Layout::Body(form) => wire::split(body, form, &plan.caps)
-                .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?,
+            Layout::Body(form) => items(body, form, &plan.caps)?,
             Layout::Fields(attributes) => vec![attributes.with_data(body, &plan.caps)],
         };
-        if items.is_empty() {
-            let expected = "no record found: send a JSON object, an array of objects, or an object a line";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "no_record", expected));
-        }
         self.ingest.submit(topic, items, entry.door.into(), plan.credential).await.map_err(|error| Problem::from(&error))
     }
 
@@ -223,6 +217,22 @@ fn body_problem(error: BodyError, caps: &Caps) -> Problem {
         }
         BodyError::Broken => Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body ended too early; nothing of it was stored"),
     }
+}
+
+/// A path that is not UTF-8 names no topic.
+pub(crate) fn topic_of(path: Result<Path<String>, PathRejection>) -> String {
+    path.map_or_else(|_| String::new(), |Path(topic)| topic)
+}
+
+/// The records of a body; at least one.
+pub(crate) fn items(body: &Bytes, form: Form, caps: &Caps) -> Result<Vec<Item>, Problem> {
+    let items = wire::split(body, form, caps)
+        .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_records", error.to_string()))?;
+    if items.is_empty() {
+        let expected = "no record found: send a JSON object, an array of objects, or an object a line";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no_record", expected));
+    }
+    Ok(items)
 }
 
 pub(crate) fn unknown_topic(ingest: &Ingest, topic: &str) -> Problem {

@@ -14,6 +14,7 @@ use async_compression::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::limits::BodyError;
@@ -90,17 +91,21 @@ pub(crate) fn pieces<'a>(
         if packed > packed_bytes_max { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { Ok(frame) }
     });
     let reader = StreamReader::new(counted);
+    if coding == Coding::Gzip {
+        let mut decoder = GzipDecoder::new(reader);
+        decoder.multiple_members(true);
+        return unpacked(decoder);
+    }
+    let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX)]);
+    decoder.multiple_members(true);
+    unpacked(decoder)
+}
+
+fn unpacked<'a>(decoder: impl AsyncRead + Send + 'a) -> Pieces<'a> {
     let told = |error: io::Error| match error.kind() {
         io::ErrorKind::FileTooLarge => BodyError::TooLarge,
         io::ErrorKind::ConnectionAborted => BodyError::Broken,
         _ => BodyError::NotUnpacked,
     };
-    if coding == Coding::Gzip {
-        let mut decoder = GzipDecoder::new(reader);
-        decoder.multiple_members(true);
-        return Box::pin(ReaderStream::with_capacity(decoder, PIECE_BYTES).map(move |piece| piece.map_err(told)));
-    }
-    let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX)]);
-    decoder.multiple_members(true);
     Box::pin(ReaderStream::with_capacity(decoder, PIECE_BYTES).map(move |piece| piece.map_err(told)))
 }

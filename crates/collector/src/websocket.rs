@@ -133,9 +133,7 @@ pub fn router(ingest: Arc<Ingest>, config: Config) -> Router {
 }
 
 async fn stream(State(shared): State<Shared>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    // A path that is not UTF-8 names no topic.
-    let topic = topic.map_or_else(|_| String::new(), |Path(topic)| topic);
-    shared.upgrade(&topic, request).unwrap_or_else(|problem| {
+    shared.upgrade(&http::topic_of(topic), request).unwrap_or_else(|problem| {
         telemetry::refused(DOOR, problem.status().as_u16(), problem.detail());
         let mut response = problem.response(&[]);
         if problem.status() == StatusCode::UPGRADE_REQUIRED {
@@ -235,11 +233,6 @@ impl Told {
             Err(_) => Self::Ended(End::Close(CloseCode::Error, "internal: a message without an answer may be stored or not")),
         }
     }
-
-    fn no_record() -> Self {
-        let detail = "no record found: send a JSON object, an array of objects, or an object a line".to_owned();
-        Self::Refused { code: "no_record", detail, retry_after_ms: None }
-    }
 }
 
 /// [`Told::Outcomes`] as JSON.
@@ -337,15 +330,14 @@ impl Conversation {
         let room = self.socket.get_mut().message_ended();
         let seq = self.next_seq;
         self.next_seq += 1;
-        let items = wire::split(message, Form::Unsaid, &self.topic.caps);
+        let items = http::items(message, Form::Unsaid, &self.topic.caps);
         let records = items.as_ref().map_or(0, Vec::len);
         self.records += records;
         let (ingest, name, credential) = (Arc::clone(&self.shared.ingest), Arc::clone(&self.topic.name), self.topic.credential.clone());
         let answering = async move {
             let told = match items {
-                Ok(items) if items.is_empty() => Told::no_record(),
                 Ok(items) => Told::of(ingest.submit(&name, items, DOOR.into(), credential).await),
-                Err(error) => Told::Refused { code: "too_many_records", detail: error.to_string(), retry_after_ms: None },
+                Err(problem) => Told::Refused { code: problem.code(), detail: problem.detail().to_owned(), retry_after_ms: None },
             };
             Answered { seq, records, told, _room: room }
         };

@@ -141,13 +141,7 @@ impl Door for Http {
         let response = request.send().await.expect("an answer");
         let success = response.status().is_success();
         let body: Value = response.json().await.expect("JSON");
-        match body["outcomes"].as_array() {
-            Some(runs) => Answer::Outcomes(spread(runs)),
-            None => {
-                assert!(!success, "{body}");
-                Answer::Refused(body["code"].as_str().expect("a code").to_owned())
-            }
-        }
+        answer_of(success, &body)
     }
 
     async fn send_half(&self, topic: &str, record: &[u8]) {
@@ -306,6 +300,17 @@ impl Door for WebSocket {
         self.server.shutdown.cancel();
         let server = Arc::clone(&self.server);
         async move { server.ended().await }
+    }
+}
+
+/// What the HTTP door answered: outcomes, or a problem, which is no success.
+pub fn answer_of(is_success: bool, body: &Value) -> Answer {
+    match body["outcomes"].as_array() {
+        Some(runs) => Answer::Outcomes(spread(runs)),
+        None => {
+            assert!(!is_success, "{body}");
+            Answer::Refused(body["code"].as_str().expect("a code").to_owned())
+        }
     }
 }
 

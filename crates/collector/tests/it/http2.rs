@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    client::{Answer, DEADLINE, Door, Server, spread},
+    client::{Answer, DEADLINE, Door, Server, answer_of},
     rigged::{Rigged, ingest},
 };
 
@@ -64,13 +64,7 @@ impl Door for Http2 {
         }
         let (client, _running) = connect(&self.server, &h2::client::Builder::new()).await;
         let (status, body) = post(client, request.body(()).expect("a request"), records.join(&b'\n')).await.expect("an answer");
-        match body["outcomes"].as_array() {
-            Some(runs) => Answer::Outcomes(spread(runs)),
-            None => {
-                assert!(status >= 400, "{body}");
-                Answer::Refused(body["code"].as_str().expect("a code").to_owned())
-            }
-        }
+        answer_of(status < 400, &body)
     }
 
     async fn send_half(&self, topic: &str, record: &[u8]) {
