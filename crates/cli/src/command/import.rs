@@ -133,11 +133,7 @@ impl Target<'_> {
     /// Leaves the collection as it was before, and none where there was none. A server does that itself.
     fn undo(self) -> Result<()> {
         match self {
-            Self::Here { mut collection, before: Some(before), .. } => {
-                collection.settings = before;
-                Ok(collection.save_settings()?)
-            }
-            Self::Here { collection, before: None, .. } => Ok(collection.remove()?),
+            Self::Here { collection, before, .. } => Ok(collection.restore(before)?),
             Self::There { .. } => Ok(()),
         }
     }

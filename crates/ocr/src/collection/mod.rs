@@ -190,6 +190,17 @@ impl Collection {
         self.save_settings()
     }
 
+    /// Leaves the collection with the settings that it had before an import of which nothing was taken; one that was not there before
+    /// goes, so that nothing is left behind that readers could choose.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk fails.
+    pub fn restore(mut self, before: Option<Settings>) -> Result<()> {
+        let Some(before) = before else { return self.remove() };
+        self.settings = before;
+        self.save_settings()
+    }
+
     /// Takes the collection's folder away, with all that is in it.
     ///
     /// # Errors

@@ -132,7 +132,6 @@ pub struct LiveCollection {
     selection: Selection,
     stop: StopConfig,
     decided: usize,
-    decisions: Vec<Decision>,
     changes: u64,
     workers: HashMap<Digest, u32>,
     worker_ids: Vec<Digest>,
@@ -167,7 +166,6 @@ impl LiveCollection {
             selection: Selection::new(selection),
             stop,
             decided: 0,
-            decisions: Vec::new(),
             changes: 0,
             workers: HashMap::new(),
             worker_ids: Vec::new(),
@@ -210,7 +208,6 @@ impl LiveCollection {
                 self.selection.add_word(task.census, stopping::uncertainty(&self.inference.verdict(index)));
                 self.by_reading.insert(task.reading, index);
                 self.by_task.entry(task.task).or_insert(index);
-                self.decisions.push(Decision::Open);
                 self.words.push(WordEntry {
                     page,
                     engine,
@@ -323,7 +320,7 @@ impl LiveCollection {
     }
 
     fn state(&self, word: u32, verdict: &Verdict, text: Option<&str>) -> WordState {
-        match (self.decisions[word as usize], text) {
+        match (self.words[word as usize].standing.0, text) {
             (Decision::Open, _) => WordState::Open,
             _ if verdict.unreadable >= 0.5 => WordState::Unreadable,
             _ if verdict.not_one_word >= 0.5 => WordState::NotOneWord,
@@ -339,13 +336,13 @@ impl LiveCollection {
         let verdict = self.inference.verdict(word);
         let answers = self.words[word as usize].answers.len() as u32;
         let decision = stopping::retire(&verdict, answers, &self.stop);
-        let before = std::mem::replace(&mut self.decisions[word as usize], decision);
-        self.decided += usize::from(decision != Decision::Open);
-        self.decided -= usize::from(before != Decision::Open);
         let entry = &mut self.words[word as usize];
-        if entry.standing != (decision, verdict.right >= 0.5) {
+        let standing = (decision, verdict.right >= 0.5);
+        self.decided += usize::from(decision != Decision::Open);
+        self.decided -= usize::from(entry.standing.0 != Decision::Open);
+        if entry.standing != standing {
             self.changes += 1;
-            (entry.standing, entry.changed) = ((decision, verdict.right >= 0.5), self.changes);
+            (entry.standing, entry.changed) = (standing, self.changes);
         }
         self.selection.judge(word, answers, decision == Decision::Open, stopping::uncertainty(&verdict));
     }

@@ -90,19 +90,14 @@ fn take(web: &Web, name: &str, form: Form) -> record::Result<Imported> {
     let is_new = !Collection::exists(&web.places.collections, name);
     let mut collection = Collection::open_or_create(&web.places.collections, name)?;
     let files = PageFiles { ocr_name, ocr, image_name, image };
-    let before = collection.settings.clone();
+    let before = (!is_new).then(|| collection.settings.clone());
     let imported = collection
         .change(form.title.as_deref(), convention)
         .and_then(|()| import::import_page(&mut collection, &files, form.engine.as_deref()));
     let imported = match imported {
         Ok(imported) => imported,
-        Err(error) if is_new => {
-            collection.remove()?; // nothing is left behind that readers could choose
-            return Err(error);
-        }
         Err(error) => {
-            collection.settings = before;
-            collection.save_settings()?;
+            collection.restore(before)?;
             return Err(error);
         }
     };
