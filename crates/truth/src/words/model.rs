@@ -87,6 +87,7 @@ impl Inference {
     fn weigh_texts(&self, task: &Task, typed: &[Typed]) -> TextWeights {
         let sizes: Vec<usize> = typed.iter().map(|typed| if typed.is_nothing() { 0 } else { typed.workers.len() }).collect();
         let mistaken = self.alike(&sizes, None);
+        let others_mistaken: Vec<f64> = (0..sizes.len()).map(|at| self.alike(&sizes, Some(at))).collect();
         // What *not one word* says of each kind of print, given that it was said of a wrong reading.
         let said = |share: f64| {
             let one = |worker: &u32| Fixed::of((1.0 + self.strength(*worker) * (share - 1.0)).ln());
@@ -112,7 +113,7 @@ impl Inference {
                     return all_wrong + mistaken + kinds[0];
                 }
                 let kind = kinds[if typed.text.number & SEVERAL == 0 { 1 } else { 2 }] + self.engine.favour(typed.text, task);
-                all_wrong - wrong[at] + self.alike(&sizes, Some(at)) + logs(typed, true) + kind
+                all_wrong - wrong[at] + others_mistaken[at] + logs(typed, true) + kind
             };
             let mut printed: Vec<f64> = typed.iter().enumerate().map(of).collect();
             // A text that nobody typed. Where nobody says *not one word*, that nothing is printed is one of its cases.
