@@ -128,12 +128,12 @@ pub(super) fn inspect_on(storage: &dyn Storage) -> Result<Inspection> {
         let looked = look(storage, &before);
         let after = names(storage)?;
         match looked {
-            Ok(mut segments) => {
+            Ok((queue_id, mut segments)) => {
                 // What was trimmed meanwhile may have been read in its next life, and is no part of the journal any more.
-                segments.retain(|(_, segment)| after.contains(&segment.file));
-                let is_whole = segments.iter().all(|(_, segment)| segment.damage.is_empty());
+                segments.retain(|segment| after.contains(&segment.file));
+                let is_whole = segments.iter().all(|segment| segment.damage.is_empty());
                 if !segments.is_empty() && (is_whole || missed_none(&before, &after)) {
-                    return Ok(Inspection::of(storage, segments, &after));
+                    return Ok(Inspection::of(storage, queue_id, segments, &after));
                 }
             }
             Err(error) if before == after => return Err(error),
@@ -155,15 +155,14 @@ fn missed_none(before: &[String], after: &[String]) -> bool {
     after.iter().filter(|name| !before.contains(name)).filter_map(|name| Segment::base_of(name)).all(|base| Some(base) > last)
 }
 
-fn look(storage: &dyn Storage, names: &[String]) -> Result<Vec<(RecordId, SegmentInspection)>> {
+fn look(storage: &dyn Storage, names: &[String]) -> Result<(RecordId, Vec<SegmentInspection>)> {
     let candidates = recovery::candidates(storage, names)?;
     let queue_id = recovery::common_queue_id(&candidates)?;
     let sealed_ends = candidates.iter().skip(1).map(|next| Some(next.base)).chain([None]);
     let looked = candidates.iter().zip(sealed_ends).map(|(candidate, sealed_end)| {
-        let segment = look_at(candidate, queue_id, sealed_end).map_err(|error| recovery::unreadable(storage, candidate, error))?;
-        Ok((queue_id, segment))
+        look_at(candidate, queue_id, sealed_end).map_err(|error| recovery::unreadable(storage, candidate, error))
     });
-    looked.collect()
+    Ok((queue_id, looked.collect::<Result<_>>()?))
 }
 
 fn look_at(candidate: &Candidate, queue_id: RecordId, sealed_end: Option<Offset>) -> std::io::Result<SegmentInspection> {
@@ -219,9 +218,7 @@ impl SegmentInspection {
 }
 
 impl Inspection {
-    fn of(storage: &dyn Storage, segments: Vec<(RecordId, SegmentInspection)>, names: &[String]) -> Self {
-        let queue_id = segments[0].0;
-        let segments: Vec<SegmentInspection> = segments.into_iter().map(|(_, segment)| segment).collect();
+    fn of(storage: &dyn Storage, queue_id: RecordId, segments: Vec<SegmentInspection>, names: &[String]) -> Self {
         Self {
             folder: storage.place(),
             queue_id,
