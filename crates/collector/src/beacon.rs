@@ -1,8 +1,8 @@
 //! `POST /v1/beacon/{topic}`: for pages that send while they are being left. `http` routes to it.
 //!
 //! `navigator.sendBeacon` sends text without asking first (no preflight: Fetch standard, section 4.9) and looks at no answer.
-//! So the answer carries no outcomes: 204 means that each record is stored, or its rejection is known and counted. Nothing
-//! is stored where it says 503.
+//! So the answer carries no outcomes: 204 means that each record is stored, or its rejection is. Nothing is stored where it
+//! says 503.
 
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
@@ -20,7 +20,7 @@ use crate::{
 /// 64 KiB: what browsers let all beacons under way have together (Fetch standard, section 4.5, *keepalive*).
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-const BEACON: Entry = Entry { door: "beacon", body_bytes_max: BODY_BYTES_MAX, layout };
+const BEACON: Entry = Entry { door: "beacon", is_told: false, body_bytes_max: BODY_BYTES_MAX, layout };
 
 pub(crate) async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
     match shared.receive(&BEACON, topic, request).await {

@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     columns::{Fields, pointer},
     limits::Caps,
-    raw_item::{RawItem, describe},
+    raw_item::{RawItem, Unreadable, describe},
     wire::Item,
 };
 
@@ -41,7 +41,14 @@ const FIELD_PREFIX: &str = "ce-";
 /// # Errors
 /// The first attribute at fault, by its pointer.
 pub(crate) fn check(event: RawItem) -> Item {
-    let Fields(members) = serde_json::from_slice::<Fields<&RawValue>>(event.payload())
+    match id_of(event.payload()) {
+        Ok(id) => Ok(event.with_id(id)),
+        Err(rejection) => Err(Unreadable::new(rejection, event.payload().clone())),
+    }
+}
+
+fn id_of(event: &[u8]) -> Result<RecordId, Rejection> {
+    let Fields(members) = serde_json::from_slice::<Fields<&RawValue>>(event)
         .map_err(|error| Rejection::new(RejectionTag::NotAnObject, format!("expected a JSON object: {error}")))?;
     let mut seen = BTreeSet::new();
     let mut found: BTreeMap<&str, String> = BTreeMap::new();
@@ -68,7 +75,7 @@ pub(crate) fn check(event: RawItem) -> Item {
         }
     }
     let id = Digest::of(&[b"cloudevents", found["source"].as_bytes(), found["id"].as_bytes()]);
-    Ok(event.with_id(RecordId::from_digest(id)))
+    Ok(RecordId::from_digest(id))
 }
 
 /// Checks one attribute; gives the text of one that is text, nothing for one that is not set.
@@ -189,6 +196,11 @@ impl Attributes {
     /// # Errors
     /// What is wrong with an attribute or with data that say that they are JSON.
     pub(crate) fn with_data(self, data: &Bytes, caps: &Caps) -> Item {
+        let event = self.event(data, caps).map_err(|rejection| Unreadable::new(rejection, data.clone()))?;
+        check(RawItem::parse(event.into(), 0, caps)?)
+    }
+
+    fn event(self, data: &[u8], caps: &Caps) -> Result<Vec<u8>, Rejection> {
         let attributes = self.0?;
         // Base64 and the marks of JSON make more of the data, never less; before anything is copied.
         if data.len() > caps.payload_bytes_max {
@@ -213,8 +225,7 @@ impl Attributes {
         } else {
             data_base64 = Some(BASE64_STANDARD.encode(data));
         }
-        let event = serde_json::to_vec(&Event { attributes: &attributes, data: raw, data_base64 }).expect("text and JSON are JSON");
-        check(RawItem::parse(event.into(), 0, caps)?)
+        Ok(serde_json::to_vec(&Event { attributes: &attributes, data: raw, data_base64 }).expect("text and JSON are JSON"))
     }
 }
 

@@ -7,14 +7,17 @@ use record::{Column, ColumnKind, Rejection, RejectionTag, Timestamp, TopicSchema
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::json_schema::{self, JsonSchema};
+
 /// Fields that the collector fills in every table.
 const OF_THE_SERVER: [&str; 2] = ["received_at", "door"];
 
-/// Checks that every field is a column, every required column has a value, and every value has its column's type.
+/// Checks that every field is a column, every required column has a value, and every value has its column's type; and, where the
+/// topic has one, that the whole keeps to its JSON Schema.
 ///
 /// # Errors
 /// `schema_mismatch` or `forged_field`, with the pointer of the first field at fault.
-pub fn check(schema: &TopicSchema, payload: &[u8]) -> Result<(), Rejection> {
+pub(crate) fn check(schema: &TopicSchema, json_schema: Option<&JsonSchema>, payload: &[u8]) -> Result<(), Rejection> {
     if schema.is_json_text() {
         return Ok(());
     }
@@ -31,15 +34,16 @@ pub fn check(schema: &TopicSchema, payload: &[u8]) -> Result<(), Rejection> {
         if OF_THE_SERVER.contains(&name.as_str()) {
             return Err(Rejection::new(RejectionTag::ForgedField, "the server fills this field: leave it out").at(pointer(name)));
         }
-        match schema.columns.iter().find(|column| column.name == name) {
+        match schema.columns.iter().find(|column| column.name == *name) {
             Some(column) => check_value(column, value)?,
             None => return Err(unknown(schema, name)),
         }
     }
-    match schema.columns.iter().find(|column| column.required && !fields.iter().any(|(name, _)| name == column.name)) {
-        Some(missing) => Err(mismatch(missing, "it is missing")),
-        None => Ok(()),
+    match schema.columns.iter().find(|column| column.required && !fields.iter().any(|(name, _)| *name == column.name)) {
+        Some(missing) => return Err(mismatch(missing, "it is missing")),
+        None => {}
     }
+    json_schema.map_or(Ok(()), |json_schema| json_schema.check(&json_schema::object(fields)))
 }
 
 /// An object's fields in their order, also those that stand there twice. A record of a typed topic is small.
@@ -91,11 +95,11 @@ fn mismatch(column: &Column, found: &str) -> Rejection {
         ColumnKind::Timestamp => "a time of the years 1970 to 9999 (RFC 3339 text, or integer microseconds since 1970 in UTC)",
         ColumnKind::Json => "any JSON value",
     };
-    Rejection::new(RejectionTag::SchemaMismatch, format!("expected {expected}; {found}")).at(pointer(column.name))
+    Rejection::new(RejectionTag::SchemaMismatch, format!("expected {expected}; {found}")).at(pointer(&column.name))
 }
 
 fn unknown(schema: &TopicSchema, name: &str) -> Rejection {
-    let names: Vec<&str> = schema.columns.iter().map(|column| column.name).collect();
+    let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     Rejection::new(RejectionTag::SchemaMismatch, format!("the topic has no such field; its fields are {}", names.join(", ")))
         .at(pointer(name))
 }

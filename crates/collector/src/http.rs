@@ -7,7 +7,8 @@
 //! |---|---|
 //! | 200 | every record has an outcome, also a rejected one |
 //! | 400 | no record could be found, or the body is not packed as it says |
-//! | 401 | `Authorization` is there and is not a bearer token |
+//! | 401 | `Authorization` is there and is not a bearer token; the topic takes records only with a write token, and this is none |
+//! | 403 | the write token is for other topics |
 //! | 404 | the topic is not taken here |
 //! | 408 | the body did not arrive in time |
 //! | 413 | the body (as sent, or unpacked), or the number of its records, is over the cap |
@@ -31,10 +32,11 @@ use record::Outcome;
 use crate::{
     beacon,
     cloudevents::Attributes,
-    ingest::Ingest,
+    ingest::{Ingest, Sender},
     limits::{self, BodyError, Budget, Caps},
     problem::Problem,
     telemetry,
+    tokens::Refusal,
     unpack::Coding,
     wire::{self, Form, Item},
 };
@@ -60,13 +62,15 @@ impl Default for Config {
 pub(crate) struct Entry {
     /// The name of the door, in records and metrics.
     pub(crate) door: &'static str,
+    /// Whether its answer carries the outcomes.
+    pub(crate) is_told: bool,
     /// The largest body, where the settings do not say less.
     pub(crate) body_bytes_max: usize,
     /// How the records stand in a request, by its fields.
     pub(crate) layout: fn(&HeaderMap) -> Result<Layout, Problem>,
 }
 
-const RECORDS: Entry = Entry { door: "http", body_bytes_max: usize::MAX, layout: Layout::of };
+const RECORDS: Entry = Entry { door: "http", is_told: true, body_bytes_max: usize::MAX, layout: Layout::of };
 
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -163,6 +167,7 @@ impl Shared {
         let mut caps = self.ingest.caps(topic).ok_or_else(|| unknown_topic(&self.ingest, topic))?;
         caps.body_bytes_max = caps.body_bytes_max.min(entry.body_bytes_max);
         let credential = credential(headers)?;
+        self.ingest.authorize(topic, credential.as_deref()).map_err(unauthorized)?;
         let (layout, coding) = ((entry.layout)(headers)?, coding(headers)?);
         if layout.is_event() && !self.ingest.takes_any_object(topic) {
             return Err(unsupported(format!(
@@ -184,7 +189,8 @@ impl Shared {
             Layout::Body(form) => items(body, form, &plan.caps)?,
             Layout::Fields(attributes) => vec![attributes.with_data(body, &plan.caps)],
         };
-        self.ingest.submit(topic, items, entry.door.into(), plan.credential).await.map_err(|error| Problem::from(&error))
+        let sender = Sender { door: entry.door.into(), credential: plan.credential, is_told: entry.is_told };
+        self.ingest.submit(topic, items, sender).await.map_err(|error| Problem::from(&error))
     }
 
     /// Gets the rest of a refused body out of the way of the answer.
@@ -233,6 +239,16 @@ pub(crate) fn items(body: &Bytes, form: Form, caps: &Caps) -> Result<Vec<Item>, 
         return Err(Problem::new(StatusCode::BAD_REQUEST, "no_record", expected));
     }
     Ok(items)
+}
+
+/// 401 asks for a token; 403 says that this one will never do (RFC 9110 sections 15.5.2, 15.5.4).
+pub(crate) fn unauthorized(refusal: Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::UnknownTopic => StatusCode::NOT_FOUND,
+        Refusal::NoToken | Refusal::UnknownToken => StatusCode::UNAUTHORIZED,
+        Refusal::OtherTopic => StatusCode::FORBIDDEN,
+    };
+    Problem::new(status, refusal.code(), refusal.detail())
 }
 
 pub(crate) fn unknown_topic(ingest: &Ingest, topic: &str) -> Problem {

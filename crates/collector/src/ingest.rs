@@ -3,8 +3,8 @@
 //! A door decodes its protocol into [`Item`]s, calls [`Ingest::submit`], and writes the outcomes in its own way. Nothing
 //! here knows a protocol.
 //!
-//! Seam for the dead letters: what is rejected at the door is counted and told to its sender, and is not kept. The place to
-//! keep it is where `submit` turns a check's `Err` into an outcome: topic, door, time, tag and message are at hand there.
+//! What is rejected is told to its sender and, as far as `letters` allows, kept: it goes to the queue beside the good records, as a
+//! record of the topic `dead_letters`. A door that cannot tell its sender acknowledges nothing whose rejection is not kept.
 
 use std::{
     collections::BTreeMap,
@@ -23,9 +23,13 @@ use record::{
 
 use crate::{
     columns,
+    json_schema::JsonSchema,
+    letters::{self, Letters, Rejected},
     limits::Caps,
+    raw_item::RawItem,
     status::{Counters, Handle},
     telemetry,
+    tokens::{Refusal, Tokens},
     wire::Item,
 };
 
@@ -36,24 +40,60 @@ pub struct Config {
     pub caps: Caps,
     /// How long a sender is told to wait when the queue could not store, in milliseconds.
     pub retry_after_ms: u64,
+    /// How much is kept of what is rejected.
+    pub letters: letters::Config,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { caps: Caps { payload_bytes_max: usize::MAX, ..Caps::default() }, retry_after_ms: 1_000 }
+        Self { caps: Caps { payload_bytes_max: usize::MAX, ..Caps::default() }, retry_after_ms: 1_000, letters: letters::Config::default() }
     }
 }
 
-/// A topic that is taken here.
-struct Entrance {
+/// A topic that is taken here, and what its records have to pass.
+pub struct Entrance {
     schema: TopicSchema,
     validator: Arc<dyn Validator>,
+    json_schema: Option<JsonSchema>,
+    needs_token: bool,
+}
+
+impl Entrance {
+    /// A topic that anybody may write to, with its validator.
+    pub fn open(schema: TopicSchema, validator: Arc<dyn Validator>) -> Self {
+        Self { schema, validator, json_schema: None, needs_token: false }
+    }
+
+    /// Its records have to keep to a JSON Schema as well.
+    #[must_use]
+    pub fn with_json_schema(self, json_schema: JsonSchema) -> Self {
+        Self { json_schema: Some(json_schema), ..self }
+    }
+
+    /// Only senders with a write token of this topic may write to it.
+    #[must_use]
+    pub fn with_tokens_only(self) -> Self {
+        Self { needs_token: true, ..self }
+    }
+}
+
+/// Who sends the records of a request, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The door.
+    pub door: Door,
+    /// What the sender showed to say who it is.
+    pub credential: Option<Bytes>,
+    /// Whether the door's answer carries the outcomes. Where it does not, nothing is acknowledged whose rejection is not kept (C1).
+    pub is_told: bool,
 }
 
 /// The conductor. One for all doors.
 pub struct Ingest {
     queue: Arc<dyn Queue>,
     topics: BTreeMap<String, Entrance>,
+    tokens: Arc<Tokens>,
+    letters: Letters,
     clock: Arc<dyn Clock>,
     config: Config,
     counters: Arc<Counters>,
@@ -62,25 +102,44 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// A conductor for some topics, each with its validator.
+    /// A conductor for some topics. Without [`with_tokens`](Self::with_tokens) nobody may write to those that need one.
     ///
     /// # Errors
-    /// `Invalid` when a topic stands there twice.
-    pub fn new(
-        queue: Arc<dyn Queue>,
-        topics: Vec<(TopicSchema, Arc<dyn Validator>)>,
-        clock: Arc<dyn Clock>,
-        config: Config,
-    ) -> Result<Self> {
+    /// `Invalid` when a topic stands there twice, or has a name that is ours.
+    pub fn new(queue: Arc<dyn Queue>, topics: Vec<Entrance>, clock: Arc<dyn Clock>, config: Config) -> Result<Self> {
         let mut entrances = BTreeMap::new();
-        for (schema, validator) in topics {
-            let name = schema.topic.to_string();
-            if entrances.insert(name.clone(), Entrance { schema, validator }).is_some() {
-                return Err(Error::invalid("a topic is declared twice").with("topic", name));
+        for entrance in topics {
+            let topic = entrance.schema.topic.clone();
+            if topic.is_reserved() {
+                return Err(Error::invalid("a topic cannot have the name of a table of ours").with("topic", topic));
+            }
+            if entrances.insert(topic.to_string(), entrance).is_some() {
+                return Err(Error::invalid("a topic is declared twice").with("topic", topic));
             }
         }
         let counters = Arc::new(Counters::new(entrances.keys().cloned(), Arc::clone(&clock)));
-        Ok(Self { queue, topics: entrances, clock, config, counters, closed: AtomicBool::new(false) })
+        let letters = Letters::new(entrances.keys().cloned(), Arc::clone(&clock), config.letters);
+        let tokens = Arc::new(Tokens::none());
+        Ok(Self { queue, topics: entrances, tokens, letters, clock, config, counters, closed: AtomicBool::new(false) })
+    }
+
+    /// With the write tokens of this server.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<Tokens>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Whether somebody who shows this may write to a topic. A door asks before it reads a body; [`submit`](Self::submit) asks again.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn authorize(&self, topic: &str, credential: Option<&[u8]>) -> Result<(), Refusal> {
+        let entrance = self.topics.get(topic).ok_or(Refusal::UnknownTopic)?;
+        match credential {
+            _ if !entrance.needs_token => Ok(()),
+            None => Err(Refusal::NoToken),
+            Some(token) => self.tokens.check(token, &entrance.schema.topic, self.clock.now()),
+        }
     }
 
     /// The caps for a topic's requests, or nothing when the topic is unknown.
@@ -127,26 +186,40 @@ impl Ingest {
     /// If the future is dropped while the queue is at work, the records may be stored without anybody having been told.
     ///
     /// # Errors
-    /// `Invalid` for a topic that is not taken here; `Closed` when the queue takes nothing any more: whether the good
-    /// records are stored is then unknown (promise Q2).
-    pub async fn submit(&self, topic: &str, items: Vec<Item>, door: Door, credential: Option<Bytes>) -> Result<Vec<Outcome>> {
-        let entrance = self.topics.get(topic).ok_or_else(|| unknown_topic(topic))?;
+    /// `Invalid` for a topic that is not taken here, or not from this sender; `Closed` when the queue takes nothing any more: whether
+    /// the good records are stored is then unknown (promise Q2).
+    pub async fn submit(&self, topic: &str, items: Vec<Item>, sender: Sender) -> Result<Vec<Outcome>> {
+        self.authorize(topic, sender.credential.as_deref()).map_err(|refusal| refused(topic, refusal))?;
+        let entrance = self.topics.get(topic).ok_or_else(|| refused(topic, Refusal::UnknownTopic))?;
         let topic = &entrance.schema.topic;
         let count = items.len();
         self.counters.received(topic, count);
         if let Headroom::Low { retry_after_ms } = self.headroom()? {
-            return Ok(self.tell(topic, &door, vec![Outcome::Retry { after_ms: retry_after_ms }; count]));
+            return Ok(self.tell(topic, &sender.door, vec![Outcome::Retry { after_ms: retry_after_ms }; count]));
         }
-        let arrival = Arrival { received_at: self.clock.now(), door, credential };
+        let arrival = Arrival { received_at: self.clock.now(), sender };
         let checked = entrance.check_all(items, &arrival)?;
-        let (records, verdicts) = part(checked);
-        let told = Told { counters: &self.counters, topic, door: &arrival.door, records: records.len(), answered: false };
+        let door = &arrival.sender.door;
+        let (mut records, verdicts, rejected) = part(checked);
+        let good = records.len();
+        let letters = self.letters.write(topic, arrival.received_at, door, &rejected);
+        telemetry::letters(topic, door, letters.len(), rejected.len());
+        if letters.len() < rejected.len() && !arrival.sender.is_told {
+            let after_ms = self.letters.wait_ms(topic, &rejected);
+            return Ok(self.tell(topic, door, vec![Outcome::Retry { after_ms }; count]));
+        }
+        records.extend(letters);
+        let told = Told { counters: &self.counters, topic, door, records: good, answered: false };
         let positions = self.append(topic, records).await?;
-        let outcomes = join(verdicts, positions);
+        let outcomes = match positions {
+            // Nothing is stored, the rejections neither.
+            Err(retry) if !arrival.sender.is_told => vec![retry; count],
+            positions => join(verdicts, positions.map(|positions| first(positions, good))),
+        };
         // C1: a forgotten index would look like a success to nobody, because it stops here.
         assert_eq!(outcomes.len(), count, "each index has exactly one outcome");
         told.answered();
-        Ok(self.tell(topic, &arrival.door, outcomes))
+        Ok(self.tell(topic, door, outcomes))
     }
 
     /// One append for the whole request. The outer error ends the request; the inner one says that all may try again.
@@ -182,30 +255,30 @@ impl Ingest {
 /// What all records of a request share.
 struct Arrival {
     received_at: Timestamp,
-    door: Door,
-    credential: Option<Bytes>,
+    sender: Sender,
 }
 
 impl Entrance {
-    fn check_all(&self, items: Vec<Item>, arrival: &Arrival) -> Result<Vec<Result<Record, Rejection>>> {
+    fn check_all(&self, items: Vec<Item>, arrival: &Arrival) -> Result<Vec<Result<Record, Rejected>>> {
         let mut ids = GivenIds::new(&items, arrival.received_at)?;
         Ok(items.into_iter().map(|item| self.check(item, arrival, &mut ids)).collect())
     }
 
-    fn check(&self, item: Item, arrival: &Arrival, ids: &mut GivenIds) -> Result<Record, Rejection> {
-        let (payload, id) = item?.into_parts();
-        self.check_size(&payload)?;
+    fn check(&self, item: Item, arrival: &Arrival, ids: &mut GivenIds) -> Result<Record, Rejected> {
+        let item = item.map_err(|unreadable| Rejected { id: ids.next(), rejection: unreadable.rejection, sent: unreadable.sent })?;
+        let (sent, id) = item.into_parts();
         let id = id.unwrap_or_else(|| ids.next());
         let mut draft = Draft {
             topic: self.schema.topic.clone(),
             id,
             received_at: arrival.received_at,
-            door: arrival.door.clone(),
-            payload,
-            credential: arrival.credential.clone(),
+            door: arrival.sender.door.clone(),
+            payload: sent.clone(),
+            credential: arrival.sender.credential.clone(),
         };
-        self.validator.check(&mut draft)?;
-        columns::check(&self.schema, &draft.payload)?;
+        let checked = self.check_size(&sent).and_then(|()| self.validator.check(&mut draft));
+        let checked = checked.and_then(|()| columns::check(&self.schema, self.json_schema.as_ref(), &draft.payload));
+        checked.map_err(|rejection| Rejected { id, rejection, sent })?;
         Ok(Record { topic: draft.topic, id: draft.id, received_at: draft.received_at, door: draft.door, payload: draft.payload })
     }
 
@@ -219,7 +292,7 @@ impl Entrance {
     }
 }
 
-/// Ids for the records that came without one: the time and 74 bits from the operating system, asked for once a request.
+/// Ids for the records that came without one, or cannot be read: the time and 74 bits from the operating system, asked for once a request.
 struct GivenIds {
     received_at: Timestamp,
     random: Vec<[u8; 10]>,
@@ -227,7 +300,7 @@ struct GivenIds {
 
 impl GivenIds {
     fn new(items: &[Item], received_at: Timestamp) -> Result<Self> {
-        let wanted = items.iter().flatten().filter(|item| item.id().is_none()).count();
+        let wanted = items.iter().filter(|item| item.as_ref().map_or(None, RawItem::id).is_none()).count();
         let mut random = vec![[0_u8; 10]; wanted];
         getrandom::fill(random.as_flattened_mut())
             .map_err(|error| Error::unavailable("the operating system gives no random bytes").because(error))?;
@@ -240,11 +313,28 @@ impl GivenIds {
     }
 }
 
-/// Parts what goes to the queue from what is said of each index; both keep the order.
-fn part(checked: Vec<Result<Record, Rejection>>) -> (Vec<Record>, Vec<Result<(), Rejection>>) {
-    let mut records = Vec::with_capacity(checked.len());
-    let verdicts = checked.into_iter().map(|one| one.map(|record| records.push(record))).collect();
-    (records, verdicts)
+/// Parts what goes to the queue from what is said of each index and from what is rejected; all keep the order.
+fn part(checked: Vec<Result<Record, Rejected>>) -> (Vec<Record>, Vec<Result<(), Rejection>>, Vec<Rejected>) {
+    let (mut records, mut rejected) = (Vec::with_capacity(checked.len()), Vec::new());
+    let verdicts = checked.into_iter().map(|one| match one {
+        Ok(record) => {
+            records.push(record);
+            Ok(())
+        }
+        Err(one) => {
+            let rejection = one.rejection.clone();
+            rejected.push(one);
+            Err(rejection)
+        }
+    });
+    let verdicts = verdicts.collect();
+    (records, verdicts, rejected)
+}
+
+/// The letters stand behind the records, and nobody asks where.
+fn first(mut positions: Vec<Position>, count: usize) -> Vec<Position> {
+    positions.truncate(count);
+    positions
 }
 
 /// Joins them again: a position, or the queue's *retry*, for each index that was accepted.
@@ -284,7 +374,7 @@ impl Drop for Told<'_> {
     }
 }
 
-fn unknown_topic(topic: &str) -> Error {
+fn refused(topic: &str, refusal: Refusal) -> Error {
     let shown: String = topic.chars().take(80).collect();
-    Error::invalid("this topic is not taken here").with("topic", format_args!("{shown:?}"))
+    Error::invalid(refusal.detail()).with("topic", format_args!("{shown:?}"))
 }

@@ -16,6 +16,9 @@
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `cloudevents` | an event's fields and body, or its JSON → a record |
 //! | `columns` | whether a payload fits its topic's columns |
+//! | `json_schema` | a topic's JSON Schema: its columns, and checking a record |
+//! | `letters` | which rejected records are kept, and how much of them |
+//! | `tokens` | write tokens |
 //! | `handles` | open files: how many connections may take |
 //! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `limits` | caps, and reading a body under them |
@@ -35,9 +38,9 @@
 //! # async fn example(queue: std::sync::Arc<dyn queue::Queue>) -> record::Result<()> {
 //! use std::sync::Arc;
 //! use collector::{http, ingest, server};
-//! use record::{AcceptAnyObject, SystemClock, TopicSchema, Validator};
+//! use record::{AcceptAnyObject, SystemClock, TopicSchema};
 //!
-//! let topics = vec![(TopicSchema::events(), Arc::new(AcceptAnyObject) as Arc<dyn Validator>)];
+//! let topics = vec![ingest::Entrance::open(TopicSchema::events(), Arc::new(AcceptAnyObject))];
 //! let ingest = ingest::Ingest::new(queue, topics, Arc::new(SystemClock::new()), ingest::Config::default())?;
 //! let app = http::router(Arc::new(ingest), http::Config::default());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:7878").await.expect("a free port");
@@ -54,6 +57,8 @@ mod handshake;
 pub mod http;
 mod http2;
 pub mod ingest;
+pub mod json_schema;
+pub mod letters;
 pub mod limits;
 mod metered;
 pub mod problem;
@@ -61,6 +66,7 @@ mod raw_item;
 pub mod server;
 pub mod status;
 mod telemetry;
+pub mod tokens;
 pub mod unpack;
 pub mod websocket;
 pub mod wire;
@@ -68,6 +74,6 @@ mod write_timeout;
 
 pub use crate::{
     ingest::Ingest,
-    raw_item::RawItem,
+    raw_item::{RawItem, Unreadable},
     status::{Handle, TopicCounts},
 };

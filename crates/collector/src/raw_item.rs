@@ -11,6 +11,22 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::limits::Caps;
 
+/// Bytes that cannot be a record: what is wrong with them, and themselves, for the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What the sender is told.
+    pub rejection: Rejection,
+    /// What it sent.
+    pub sent: Bytes,
+}
+
+impl Unreadable {
+    /// Keeps what was sent beside what is wrong with it.
+    pub(crate) fn new(rejection: Rejection, sent: Bytes) -> Self {
+        Self { rejection, sent }
+    }
+}
+
 /// A JSON object in UTF-8, within the caps, with the id that its sender gave it. There is no other way to make one than
 /// [`parse`](Self::parse), so that no door can pass on what nobody has checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,34 +40,10 @@ impl RawItem {
     ///
     /// # Errors
     /// The rejection that the sender gets: what was found, at which byte, and what was expected.
-    pub fn parse(payload: Bytes, at: usize, caps: &Caps) -> Result<Self, Rejection> {
-        if payload.len() > caps.payload_bytes_max {
-            let message =
-                format!("the record has {} bytes (byte {at} of the body); its topic takes {}", payload.len(), caps.payload_bytes_max);
-            return Err(Rejection::new(RejectionTag::TooLarge, message));
-        }
-        let text = std::str::from_utf8(&payload).map_err(|error| {
-            let byte = at + error.valid_up_to();
-            Rejection::new(RejectionTag::NotUtf8, format!("byte {byte} of the body begins no UTF-8 character: send JSON in UTF-8"))
-        })?;
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let outline = Outline { nested: Nested { depth: 1, depth_max: caps.nesting_depth_max } }.deserialize(&mut reader);
-        let found = outline.and_then(|found| reader.end().map(|()| found)).map_err(|error| {
-            // serde_json calls what a visitor refused *data*: here that is only the depth.
-            if error.is_data() {
-                let message = format!("the record (byte {at} of the body) nests deeper than {} levels", caps.nesting_depth_max);
-                return Rejection::new(RejectionTag::TooLarge, message);
-            }
-            Rejection::new(RejectionTag::NotJson, describe(text.as_bytes(), &error, at))
-        })?;
-        match found {
-            Found::Object(IdField::Absent) => Ok(Self { payload, id: None }),
-            Found::Object(IdField::Given(id)) => Ok(Self { payload, id: Some(id) }),
-            Found::Object(IdField::Wrong(message)) => Err(Rejection::new(RejectionTag::BadRecordId, message).at("/record_id")),
-            Found::Other(what) => {
-                let message = format!("expected a JSON object, found {what} (byte {at} of the body)");
-                Err(Rejection::new(RejectionTag::NotAnObject, message))
-            }
+    pub fn parse(payload: Bytes, at: usize, caps: &Caps) -> Result<Self, Unreadable> {
+        match check(&payload, at, caps) {
+            Ok(id) => Ok(Self { payload, id }),
+            Err(rejection) => Err(Unreadable::new(rejection, payload)),
         }
     }
 
@@ -73,6 +65,38 @@ impl RawItem {
     /// Its parts: the object and the sender's id.
     pub(crate) fn into_parts(self) -> (Bytes, Option<RecordId>) {
         (self.payload, self.id)
+    }
+}
+
+/// Whether bytes are a record, and the id that stands in it.
+fn check(payload: &[u8], at: usize, caps: &Caps) -> Result<Option<RecordId>, Rejection> {
+    if payload.len() > caps.payload_bytes_max {
+        let message =
+            format!("the record has {} bytes (byte {at} of the body); its topic takes {}", payload.len(), caps.payload_bytes_max);
+        return Err(Rejection::new(RejectionTag::TooLarge, message));
+    }
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        let byte = at + error.valid_up_to();
+        Rejection::new(RejectionTag::NotUtf8, format!("byte {byte} of the body begins no UTF-8 character: send JSON in UTF-8"))
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let outline = Outline { nested: Nested { depth: 1, depth_max: caps.nesting_depth_max } }.deserialize(&mut reader);
+    let found = outline.and_then(|found| reader.end().map(|()| found)).map_err(|error| {
+        // serde_json calls what a visitor refused *data*: here that is only the depth.
+        if error.is_data() {
+            let message = format!("the record (byte {at} of the body) nests deeper than {} levels", caps.nesting_depth_max);
+            return Rejection::new(RejectionTag::TooLarge, message);
+        }
+        Rejection::new(RejectionTag::NotJson, describe(text.as_bytes(), &error, at))
+    })?;
+    match found {
+        Found::Object(IdField::Absent) => Ok(None),
+        Found::Object(IdField::Given(id)) => Ok(Some(id)),
+        Found::Object(IdField::Wrong(message)) => Err(Rejection::new(RejectionTag::BadRecordId, message).at("/record_id")),
+        Found::Other(what) => {
+            let message = format!("expected a JSON object, found {what} (byte {at} of the body)");
+            Err(Rejection::new(RejectionTag::NotAnObject, message))
+        }
     }
 }
 

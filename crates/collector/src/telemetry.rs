@@ -23,6 +23,16 @@ pub(crate) fn count(topic: &Topic, door: &Door, outcomes: &[Outcome]) -> Vec<(&'
     counts
 }
 
+/// Of a request's rejected records, how many are kept.
+pub(crate) fn letters(topic: &Topic, door: &Door, kept: usize, rejected: usize) {
+    if rejected == 0 {
+        return;
+    }
+    let labels = [("topic", topic.to_string()), ("door", door.to_string())];
+    metrics::counter!("crowdread_collector_dead_letters_kept_total", &labels).increment(kept as u64);
+    metrics::counter!("crowdread_collector_dead_letters_dropped_total", &labels).increment((rejected - kept) as u64);
+}
+
 /// The sender went away before the queue had said what became of its records.
 pub(crate) fn unanswered(topic: &Topic, door: &Door, records: usize) {
     let labels = [("topic", topic.to_string()), ("door", door.to_string())];

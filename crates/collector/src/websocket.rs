@@ -14,7 +14,7 @@
 //! |---|---|
 //! | 1001 | the server shuts down; what was on its way has its answers |
 //! | 1002, 1007 | the sender breaks the protocol; text is not UTF-8 |
-//! | 1008 | the sender is too slow with a message, with reading its answers, or does not answer a ping |
+//! | 1008 | the sender is too slow with a message, with reading its answers, or does not answer a ping; its token does not let it write any more |
 //! | 1009 | the message is over the cap |
 //! | 1011 | the queue is closed (promise Q2) |
 //! | 1013 | there is no room for the message now |
@@ -64,7 +64,7 @@ use tokio_tungstenite::{
 use crate::{
     handshake::{Offer, SUBPROTOCOL, same_origin},
     http,
-    ingest::Ingest,
+    ingest::{Ingest, Sender},
     limits::{Budget, Caps},
     metered::{Metered, Room},
     problem::Problem,
@@ -75,6 +75,8 @@ use crate::{
 
 /// The name of the door, in records and metrics.
 const DOOR: &str = "websocket";
+/// Why a connection is closed whose token was revoked, or has expired.
+const UNAUTHORIZED: &str = "unknown_token: the write token was revoked or has expired; nothing of this message was stored";
 
 /// The size of a connection's buffer for reading, and of the pieces in which answers are written.
 pub const BUFFER_BYTES: usize = 4 * 1024;
@@ -153,6 +155,7 @@ impl Shared {
         let mut response = accepted.map_err(|error| Problem::new(StatusCode::UPGRADE_REQUIRED, "not_websocket", error.to_string()))?;
         same_origin(request.headers())?;
         let offer = Offer::of(request.headers())?;
+        self.ingest.authorize(topic, offer.credential.as_deref()).map_err(http::unauthorized)?;
         self.ingest.headroom().map_err(|error| Problem::from(&error))?;
         if offer.ours {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
@@ -336,7 +339,9 @@ impl Conversation {
         let (ingest, name, credential) = (Arc::clone(&self.shared.ingest), Arc::clone(&self.topic.name), self.topic.credential.clone());
         let answering = async move {
             let told = match items {
-                Ok(items) => Told::of(ingest.submit(&name, items, DOOR.into(), credential).await),
+                // The token may have been revoked since.
+                Ok(_) if ingest.authorize(&name, credential.as_deref()).is_err() => Told::Ended(End::Close(CloseCode::Policy, UNAUTHORIZED)),
+                Ok(items) => Told::of(ingest.submit(&name, items, Sender { door: DOOR.into(), credential, is_told: true }).await),
                 Err(problem) => Told::Refused { code: problem.code(), detail: problem.detail().to_owned(), retry_after_ms: None },
             };
             Answered { seq, records, told, _room: room }

@@ -1,6 +1,6 @@
 //! A body → the records in it, and the outcomes → the response. No network here: every door that carries JSON calls it.
 //!
-//! body → [`split`] → one [`RawItem`] or [`Rejection`] for each index → (`ingest`) → [`Response`]
+//! body → [`split`] → one [`RawItem`] or [`Unreadable`] for each index → (`ingest`) → [`Response`]
 //!
 //! A body is never taken or refused as a whole: what is wrong with one record is said at its index, and the rest goes on.
 //! The exception is an array with broken JSON in it. After a broken element nobody can say which quote opens and which
@@ -12,13 +12,17 @@ use record::{Durability, Error, Outcome, Partition, Rejection, RejectionTag, Res
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Deserializer, StreamDeserializer, de::SliceRead};
 
-use crate::{cloudevents, limits::Caps, raw_item::RawItem};
+use crate::{
+    cloudevents,
+    limits::Caps,
+    raw_item::{RawItem, Unreadable},
+};
 
 #[cfg(test)]
 mod tests;
 
 /// One index of a request: a record that can be read, or what is wrong with it.
-pub type Item = Result<RawItem, Rejection>;
+pub type Item = Result<RawItem, Unreadable>;
 
 /// How the records stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +81,10 @@ pub fn split(body: &Bytes, form: Form, caps: &Caps) -> Result<Vec<Item>> {
             let items = array(body, start + 1, caps)?;
             Ok(items.into_iter().map(|item| item.and_then(cloudevents::check)).collect())
         }
-        Form::Events => Ok(vec![Err(Rejection::new(RejectionTag::SchemaMismatch, "expected a JSON array of events").at(""))]),
+        Form::Events => {
+            let rejection = Rejection::new(RejectionTag::SchemaMismatch, "expected a JSON array of events").at("");
+            Ok(vec![Err(Unreadable::new(rejection, body.clone()))])
+        }
         Form::Lines => lines(body, start, caps),
         _ if body[start] == b'[' => array(body, start + 1, caps),
         Form::Unsaid if first_line_stands_alone(&body[start..]) => lines(body, start, caps),
@@ -109,27 +116,28 @@ fn array(body: &Bytes, at: usize, caps: &Caps) -> Result<Vec<Item>> {
     loop {
         let length = match value_length(body, at) {
             Ok(length) => length,
-            Err(what) => return broken(items, at, &what, caps),
+            Err(what) => return broken(items, body, at, &what, caps),
         };
         push(&mut items, RawItem::parse(body.slice(at..at + length), at, caps), caps)?;
         at = skip_blank(body, at + length);
         match body.get(at) {
             Some(b',') => at = skip_blank(body, at + 1),
             Some(b']') => break,
-            _ => return broken(items, at, "expected , or ] after an element", caps),
+            _ => return broken(items, body, at, "expected , or ] after an element", caps),
         }
     }
     match skip_blank(body, at + 1) {
         after if after == body.len() => Ok(items),
-        after => broken(items, after, "expected nothing after the array's end", caps),
+        after => broken(items, body, after, "expected nothing after the array's end", caps),
     }
 }
 
 /// Ends an array at an element that is not JSON.
-fn broken(mut items: Vec<Item>, at: usize, what: &str, caps: &Caps) -> Result<Vec<Item>> {
+fn broken(mut items: Vec<Item>, body: &Bytes, at: usize, what: &str, caps: &Caps) -> Result<Vec<Item>> {
     let message =
         format!("{what} (the element begins at byte {at}); nothing from this index on was stored: mend it and send the rest again");
-    push(&mut items, Err(Rejection::new(RejectionTag::NotJson, message)), caps)?;
+    let rejection = Rejection::new(RejectionTag::NotJson, message);
+    push(&mut items, Err(Unreadable::new(rejection, body.slice(at.min(body.len())..))), caps)?;
     Ok(items)
 }
 

@@ -41,7 +41,7 @@ pub struct DeadLetter {
 
 /// The columns of `dead_letters`.
 pub(crate) fn columns() -> Vec<Column> {
-    let column = |name, kind| Column { name, kind, required: true };
+    let column = |name: &'static str, kind| Column { name: name.into(), kind, required: true };
     vec![
         column("topic", ColumnKind::String),
         column("record_id", ColumnKind::String),

@@ -147,7 +147,7 @@ fn read_cells(schema: &TopicSchema, columns: &[Column], payload: &[u8], cells: &
 
 fn read_cell(column: &Column, object: &mut Map<String, Value>) -> Result<Cell, Rejection> {
     let mismatch = |message: String| Rejection::new(RejectionTag::SchemaMismatch, message).at(format!("/{}", column.name));
-    let value = match object.remove(column.name) {
+    let value = match object.remove(&*column.name) {
         None | Some(Value::Null) if column.required => {
             return Err(mismatch(format!("field {} is missing and required", column.name)));
         }

@@ -1,6 +1,6 @@
 //! The three spellings of a column: ours, Arrow's, Delta's. `table` compares and creates with them, `rows` fills them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -10,7 +10,7 @@ use record::{Column, ColumnKind, Error, Result, TopicSchema};
 pub(crate) const RECEIVED_DATE: &str = "received_date";
 
 const fn column(name: &'static str, kind: ColumnKind, required: bool) -> Column {
-    Column { name, kind, required }
+    Column { name: Cow::Borrowed(name), kind, required }
 }
 
 /// All data columns of a topic's table, in order: the collector's three, then the topic's own or `payload`.
@@ -42,7 +42,7 @@ pub(crate) fn arrow_type(kind: ColumnKind) -> ArrowType {
 /// The Arrow schema of some columns.
 pub(crate) fn arrow_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(
-        columns.iter().map(|column| Field::new(column.name, arrow_type(column.kind), !column.required)).collect::<Vec<_>>(),
+        columns.iter().map(|column| Field::new(&*column.name, arrow_type(column.kind), !column.required)).collect::<Vec<_>>(),
     ))
 }
 

@@ -18,7 +18,7 @@ async fn lake_in(folder: &TempDir, config: Config) -> Lake {
 }
 
 fn schema(columns: Vec<(&'static str, ColumnKind, bool)>) -> TopicSchema {
-    let columns = columns.into_iter().map(|(name, kind, required)| Column { name, kind, required }).collect();
+    let columns = columns.into_iter().map(|(name, kind, required)| Column { name: name.into(), kind, required }).collect();
     TopicSchema { topic: Topic::parse("readings").expect("a topic"), columns, payload_bytes_max: 1_000 }
 }
 
@@ -109,7 +109,7 @@ async fn another_schema_is_refused_and_an_optional_column_is_added() {
 async fn the_same_key_appends_once() {
     let folder = TempDir::new().expect("a folder");
     let lake = lake_in(&folder, Config::default()).await;
-    let columns = [Column { name: "page", kind: ColumnKind::String, required: true }];
+    let columns = [Column { name: "page".into(), kind: ColumnKind::String, required: true }];
     let table = lake.product_table("pages", &columns).await.expect("made");
     let arrays: Vec<arrow::array::ArrayRef> = vec![Arc::new(arrow::array::StringArray::from(vec!["a", "b"]))];
     let batch = arrow::array::RecordBatch::try_new(table.schema(), arrays).expect("a batch");

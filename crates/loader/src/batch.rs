@@ -7,12 +7,15 @@ use arrow::{
     compute::take_record_batch,
 };
 use lake::{DeadLetter, Row, Stage, build_batch, row_hashes};
-use record::{Error, Offset, Partition, Position, Positioned, RejectionTag, Result, TailBatch, Topic, TopicSchema};
+use record::{Error, Letter, Offset, Partition, Position, Positioned, RejectionTag, Result, TailBatch, Topic, TopicSchema};
 
 use crate::dedup::{Fresh, Seen, Verdict, judge, partition_digest};
 
 /// The tag of a dead letter whose topic is not in the settings.
 const UNKNOWN_TOPIC: &str = "unknown_topic";
+
+/// The tag of a dead letter that a door is said to have kept, and that cannot be read.
+const NO_LETTER: &str = "no_letter";
 
 /// One topic's records of one partition that wait for a commit.
 #[derive(Debug, Default)]
@@ -66,7 +69,9 @@ impl Lane {
         self.take_lost();
         let mut by_topic: BTreeMap<Topic, Vec<Positioned>> = BTreeMap::new();
         for found in read.records {
-            if !topics.contains_key(&found.record.topic) {
+            if found.record.topic == Topic::dead_letters() {
+                self.take_letter(found);
+            } else if !topics.contains_key(&found.record.topic) {
                 self.bury(found, UNKNOWN_TOPIC, "the topic is not in the loader's settings".to_owned());
             } else if found.offset >= self.cursors.get(&found.record.topic).copied().unwrap_or(0) {
                 by_topic.entry(found.record.topic.clone()).or_default().push(found);
@@ -150,6 +155,31 @@ impl Lane {
             self.bury(records[index].clone(), tag, message);
         }
         Ok(())
+    }
+
+    /// A record that a door rejected and kept.
+    fn take_letter(&mut self, found: Positioned) {
+        if found.offset < self.dead_cursor {
+            return; // committed before a crash
+        }
+        let letter = Letter::parse(&found.record.payload).and_then(|letter| Ok((Topic::parse(&letter.topic)?, letter)));
+        match letter {
+            Err(error) => {
+                let message = error.to_string();
+                self.bury(found, NO_LETTER, message);
+            }
+            Ok((topic, letter)) => self.dead.push(DeadLetter {
+                topic,
+                id: found.record.id,
+                received_at: found.record.received_at,
+                door: found.record.door.clone().into_owned(),
+                stage: Stage::Door,
+                tag: letter.tag.clone().into_owned(),
+                message: letter.message.clone().into_owned(),
+                payload: letter.payload.clone().into_owned().into_bytes(),
+                position: Position { partition: self.partition.clone(), offset: found.offset },
+            }),
+        }
     }
 
     fn bury(&mut self, found: Positioned, tag: &str, message: String) {

@@ -8,7 +8,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use arrow::array::RecordBatch;
-use lake::{CursorMove, DataFile, FaultPoint, FileName, Lake, Table, dead_letters_batch};
+use lake::{CursorMove, DataFile, FaultPoint, FileName, Lake, Stage, Table, dead_letters_batch};
 use record::{Error, ErrorKind, Partition, Result, Topic};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,9 @@ pub(crate) struct Counters {
     pub landed: HashMap<Topic, u64>,
     pub repeated: HashMap<Topic, u64>,
     pub dead_lettered: HashMap<Topic, u64>,
+    /// Rows that doors kept: they were never stored as records of their topics.
+    pub refused: u64,
+    /// Rows in the dead letters, those included.
     pub dead_total: u64,
     pub quarantined: u64,
 }
@@ -130,11 +133,18 @@ impl Destination {
         let app_id = dead_cursor_id(&lane.partition);
         let mut after = counters.clone();
         for letter in &lane.dead {
-            *after.dead_lettered.entry(letter.topic.clone()).or_default() += 1;
+            match letter.stage {
+                Stage::Door => after.refused += 1,
+                Stage::Loader => *after.dead_lettered.entry(letter.topic.clone()).or_default() += 1,
+            }
         }
         after.dead_total += lane.dead.len() as u64;
         after.quarantined += lane.quarantined;
-        let mut kept = vec![(counter_id(&app_id, "total"), after.dead_total), (counter_id(&app_id, "quarantined"), after.quarantined)];
+        let mut kept = vec![
+            (counter_id(&app_id, "total"), after.dead_total),
+            (counter_id(&app_id, "refused"), after.refused),
+            (counter_id(&app_id, "quarantined"), after.quarantined),
+        ];
         let known = after.dead_lettered.iter().filter(|(topic, _)| self.tables.contains_key(topic));
         kept.extend(known.map(|(topic, count)| (counter_id(&lane.partition.cursor_id(topic), "dead_lettered"), *count)));
         let offsets = || lane.dead.iter().map(|letter| letter.position.offset);
@@ -150,9 +160,10 @@ impl Destination {
         telemetry::buried(lane.dead.len() as u64, lane.quarantined);
         let mut books = telemetry::lock(books);
         for letter in &lane.dead {
-            match books.topics.get_mut(&letter.topic) {
-                Some(topic) => topic.dead_lettered += 1,
-                None => books.unknown_topic += 1,
+            match (letter.stage, books.topics.get_mut(&letter.topic)) {
+                (Stage::Door, _) => books.refused += 1,
+                (Stage::Loader, Some(topic)) => topic.dead_lettered += 1,
+                (Stage::Loader, None) => books.unknown_topic += 1,
             }
         }
         books.quarantined += lane.quarantined;

@@ -314,6 +314,7 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
     let dead_cursor = to.dead_letters.cursor(&dead_id).await?.unwrap_or(0);
     let mut counters = Counters {
         dead_total: count(&to.dead_letters, &dead_id, "total").await?,
+        refused: count(&to.dead_letters, &dead_id, "refused").await?,
         quarantined: count(&to.dead_letters, &dead_id, "quarantined").await?,
         ..Counters::default()
     };
@@ -401,7 +402,8 @@ fn opening_books(tables: &HashMap<Topic, Table>, lanes: &[Lane], counters: &[Cou
         topic_books.dead_lettered = sum(&|counters| counters.dead_lettered.get(topic).copied());
     }
     let known: u64 = books.topics.values().map(|topic| topic.dead_lettered).sum();
-    books.unknown_topic = counters.iter().map(|counters| counters.dead_total).sum::<u64>().saturating_sub(known);
+    books.refused = counters.iter().map(|counters| counters.refused).sum();
+    books.unknown_topic = counters.iter().map(|counters| counters.dead_total).sum::<u64>().saturating_sub(known + books.refused);
     books.quarantined = counters.iter().map(|counters| counters.quarantined).sum();
     books.note(lanes);
     books

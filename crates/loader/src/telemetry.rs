@@ -33,13 +33,15 @@ pub struct Progress {
     pub topics: BTreeMap<String, TopicProgress>,
     /// Dead letters of topics that are not in the settings.
     pub unknown_topic: u64,
+    /// Records that doors rejected and kept: rows in the dead letters, and never stored as records of their topics.
+    pub refused: u64,
     /// Damaged records that the queue passed over, and records that the queue does not have any more and no table has.
     pub quarantined: u64,
     /// Dead letters and quarantined records that wait for a commit.
     pub waiting_dead: u64,
     /// Records that are stored and not read yet.
     pub unread: u64,
-    /// Records ever stored in the queue.
+    /// Records ever stored in the queue, those of the dead letters that doors kept included.
     pub stored: u64,
     /// For each partition the next offset to read.
     pub next: BTreeMap<String, Offset>,
@@ -66,10 +68,10 @@ impl Progress {
         self.unknown_topic + self.topics.values().map(|topic| topic.dead_lettered).sum::<u64>()
     }
 
-    /// Promise L2: stored = landed + repeated + dead-lettered + quarantined + in flight. Exact whenever the loader has read past
+    /// Promise L2: stored = landed + repeated + dead-lettered + kept by doors + quarantined + in flight. Exact whenever the loader has read past
     /// what an earlier process committed, which it has after a [`Handle::flush`].
     pub fn balances(&self) -> bool {
-        self.stored == self.landed() + self.repeated() + self.dead_lettered() + self.quarantined + self.in_flight()
+        self.stored == self.landed() + self.repeated() + self.dead_lettered() + self.refused + self.quarantined + self.in_flight()
     }
 }
 
@@ -78,6 +80,7 @@ impl Progress {
 pub(crate) struct Books {
     pub topics: BTreeMap<Topic, TopicProgress>,
     pub unknown_topic: u64,
+    pub refused: u64,
     pub quarantined: u64,
     pub waiting_dead: u64,
     pub next: BTreeMap<Partition, Offset>,
@@ -120,6 +123,7 @@ impl Handle {
         Ok(Progress {
             topics: books.topics.iter().map(|(topic, books)| (topic.to_string(), books.clone())).collect(),
             unknown_topic: books.unknown_topic,
+            refused: books.refused,
             quarantined: books.quarantined,
             waiting_dead: books.waiting_dead,
             unread,

@@ -45,7 +45,7 @@ struct Running {
 }
 
 fn points() -> TopicSchema {
-    let columns = vec![Column { name: "n", kind: ColumnKind::Integer, required: true }];
+    let columns = vec![Column { name: "n".into(), kind: ColumnKind::Integer, required: true }];
     TopicSchema { topic: Topic::parse("points").expect("a topic"), columns, payload_bytes_max: 1_000 }
 }
 

@@ -13,6 +13,7 @@
 //! | `validator` | [`Validator`] and [`Draft`]: a record before it is accepted |
 //! | `outcome` | [`Outcome`]: exactly one for each record of a request (promise C1) |
 //! | `rejection` | [`Rejection`] and its [`RejectionTag`]: why a record cannot be stored as it is |
+//! | `letter` | [`Letter`]: a rejected record, as the queue keeps it |
 //! | `tail` | [`Tail`]: reading stored records by position |
 //! | `error` | [`Error`] and [`ErrorKind`]: named by what to do next |
 //! | `problem` | [`ProblemDetails`] and [`bearer_token`]: how all rooms refuse over HTTP, as pure data |
@@ -36,6 +37,7 @@
 mod clock;
 mod digest;
 mod error;
+mod letter;
 mod outcome;
 mod problem;
 #[allow(clippy::module_inception)]
@@ -49,6 +51,7 @@ mod validator;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::{Digest, Key};
 pub use error::{Error, ErrorKind, Result};
+pub use letter::{Letter, RETRIED};
 pub use outcome::Outcome;
 pub use problem::{ProblemDetails, bearer_token};
 pub use record::{Door, Durability, Offset, Partition, Position, Record, RecordId};

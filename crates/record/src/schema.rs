@@ -1,5 +1,7 @@
 //! The columns of a topic's table, in our own words: this room knows no Arrow.
 
+use std::borrow::Cow;
+
 use crate::Topic;
 
 /// The type of a column.
@@ -23,7 +25,7 @@ pub enum ColumnKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Column {
     /// The name of the column and of the field.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The type.
     pub kind: ColumnKind,
     /// Whether every row has a value.
@@ -52,7 +54,7 @@ impl TopicSchema {
 
     /// The built-in topic `answers`: what a worker says of a reading.
     pub fn answers() -> Self {
-        let column = |name, kind, required| Column { name, kind, required };
+        let column = |name: &'static str, kind, required| Column { name: name.into(), kind, required };
         let columns = vec![
             column("collection", ColumnKind::String, true),
             column("task_id", ColumnKind::String, true),

@@ -4,6 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{Error, Result};
 
+/// Names of tables and views that are not topics' tables: no topic may be called so.
+const RESERVED: [&str; 9] =
+    ["dead_letters", "pages", "tasks", "words", "readings", "verdicts", "workers", "accuracy", "collections"];
+
 /// The longest name of a topic, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -35,6 +39,16 @@ impl Topic {
     /// The built-in topic of any JSON object.
     pub fn events() -> Self {
         Self("events".into())
+    }
+
+    /// The queue's own topic of records that a door rejected, each a [`Letter`](crate::Letter). Nobody sends to it.
+    pub fn dead_letters() -> Self {
+        Self("dead_letters".into())
+    }
+
+    /// Whether a table or view of ours has this name, so that no topic can be declared under it.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED.contains(&self.as_str())
     }
 
     /// The name.

@@ -42,7 +42,7 @@ fn payload(item: &Item) -> Value {
 }
 
 fn fault(item: Item) -> (RejectionTag, Option<String>) {
-    let rejection = item.expect_err("no event");
+    let rejection = item.expect_err("no event").rejection;
     assert!(!rejection.message.is_empty());
     (rejection.tag, rejection.pointer)
 }

@@ -20,7 +20,7 @@ fn check(form: Form, body: &[u8], expected: &[&str]) {
 fn word(item: &Item) -> &'static str {
     match item {
         Ok(_) => "ok",
-        Err(rejection) => rejection.tag.as_str(),
+        Err(unreadable) => unreadable.rejection.tag.as_str(),
     }
 }
 
@@ -82,10 +82,10 @@ fn what_follows_a_broken_element_is_not_stored() {
 fn a_rejection_names_the_byte_in_the_body() {
     let body = Bytes::from_static(b"{}\n{\"a\":1,\n{\"b\" 2}");
     let items = split(&body, Form::Lines, &caps()).expect("within the caps");
-    let message = items[2].as_ref().expect_err("broken").message.clone();
+    let message = items[2].as_ref().expect_err("broken").rejection.message.clone();
     assert_eq!(message, "not JSON: expected `:` at byte 16 of the body");
     let items = split(&Bytes::from_static(b"[{},\n{\"a\":\noops}]"), Form::Json, &caps()).expect("within the caps");
-    let message = items[1].as_ref().expect_err("broken").message.clone();
+    let message = items[1].as_ref().expect_err("broken").rejection.message.clone();
     assert!(message.starts_with("not JSON: expected value at byte 11 of the body (the element begins at byte 5)"), "{message}");
 }
 
@@ -97,8 +97,8 @@ fn an_id_is_a_uuid_and_stands_once() {
     );
     let items = split(&body.into(), Form::Lines, &caps()).expect("within the caps");
     assert_eq!(items[0].as_ref().expect("good").id().expect("given").to_string(), id);
-    assert_eq!(items[1].as_ref().expect_err("twice").tag, RejectionTag::BadRecordId);
-    assert_eq!(items[2].as_ref().expect_err("an object").pointer.as_deref(), Some("/record_id"));
+    assert_eq!(items[1].as_ref().expect_err("twice").rejection.tag, RejectionTag::BadRecordId);
+    assert_eq!(items[2].as_ref().expect_err("an object").rejection.pointer.as_deref(), Some("/record_id"));
     assert_eq!(items[3].as_ref().expect("good").id(), None);
 }
 

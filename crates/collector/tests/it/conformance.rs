@@ -8,7 +8,7 @@ use record::ErrorKind;
 use crate::{
     client::{Answer, DEADLINE, Door, Http, WebSocket},
     http2::Http2,
-    rigged::{Rigged, answer, ingest},
+    rigged::{Rigged, answer, ingest, ingest_with_tokens, token},
 };
 
 fn lines(records: &[&str]) -> Vec<Vec<u8>> {
@@ -33,6 +33,63 @@ async fn each_index_gets_exactly_one_outcome<D: Door>() {
     assert!(stored.iter().all(|record| record.door == D::NAME && record.received_at.as_micros() > 0));
     assert_ne!(stored[0].id, stored[1].id, "an id is given to each record that has none");
     assert_eq!(queue.appends_begun(), 1, "one append for the whole request");
+}
+
+/// To see it fail: in `Ingest::submit`, append the records without the letters.
+async fn what_is_rejected_is_kept<D: Door>() {
+    let queue = Rigged::new();
+    let door = D::open(ingest(&queue).0).await;
+    let records = lines(&["{\"a\":1}", "{\"a\":", "{\"record_id\":\"x\"}"]);
+    assert_eq!(door.send("events", &records, None).await.words(), ["stored", "not_json", "bad_record_id"]);
+    let kept = [("not_json", "{\"a\":"), ("bad_record_id", "{\"record_id\":\"x\"}")];
+    assert_eq!(queue.letters(), kept.map(|(tag, payload)| ("events".to_owned(), tag.to_owned(), payload.to_owned())));
+    assert_eq!(queue.appends_begun(), 1, "with the good records, in one append");
+}
+
+/// To see it fail: in `Tokens::check`, do not look at the topics; in `Ingest::authorize`, pass those without a credential.
+async fn only_a_token_of_the_topic_lets_write<D: Door>() {
+    let (queue, folder) = (Rigged::new(), tempfile::tempdir().expect("a folder"));
+    let (ingest, tokens) = ingest_with_tokens(&queue, folder.path());
+    let door = D::open(ingest).await;
+    let record = lines(&["{\"device\":\"attic-7\",\"celsius\":21.5}"]);
+    let (ours, other) = (token(&tokens, "sensors"), token(&tokens, "doors"));
+    assert_eq!(door.send("sensors", &record, None).await.refusal(), "token_needed");
+    assert_eq!(door.send("sensors", &record, Some("guessed")).await.refusal(), "unknown_token");
+    assert_eq!(door.send("sensors", &record, Some(&other.secret)).await.refusal(), "token_for_other_topic");
+    assert_eq!(door.send("sensors", &record, Some(&ours.secret)).await.words(), ["stored"]);
+    tokens.revoke(&ours.token.id).expect("known");
+    assert_eq!(door.send("sensors", &record, Some(&ours.secret)).await.refusal(), "unknown_token");
+    assert_eq!((queue.appends_begun(), queue.stored().len(), queue.letters().len()), (1, 1, 0));
+}
+
+/// To see it fail: in `columns::check`, leave the JSON Schema out.
+async fn a_record_keeps_to_the_json_schema_of_its_topic<D: Door>() {
+    let (queue, folder) = (Rigged::new(), tempfile::tempdir().expect("a folder"));
+    let (ingest, tokens) = ingest_with_tokens(&queue, folder.path());
+    let door = D::open(ingest).await;
+    let cases = [
+        (r#"{"device":"attic-7","celsius":21.5}"#, None),
+        (r#"{"device":"attic-7","celsius":21,"at":"2026-11-24T11:15:24Z","tags":["a","b"]}"#, None),
+        (r#"{"record_id":"0192f0c4-8c5e-7000-8000-000000000001","device":"attic-7","celsius":-3}"#, None),
+        (r#"{"device":"Attic","celsius":21.5}"#, Some("/device")),
+        (r#"{"device":"attic-7","celsius":61}"#, Some("/celsius")),
+        (r#"{"device":"attic-7","celsius":"warm"}"#, Some("/celsius")),
+        (r#"{"device":"attic-7"}"#, Some("/celsius")),
+        (r#"{"device":"attic-7","celsius":1,"at":"today"}"#, Some("/at")),
+        (r#"{"device":"attic-7","celsius":1,"tags":["a",2]}"#, Some("/tags/1")),
+        (r#"{"device":"attic-7","celsius":1,"tags":["a","b","c"]}"#, Some("/tags")),
+        (r#"{"device":"attic-7","celsius":1,"fahrenheit":70}"#, Some("/fahrenheit")),
+    ];
+    let records = lines(&cases.map(|(record, _)| record));
+    let secret = token(&tokens, "sensors").secret;
+    let Answer::Outcomes(outcomes) = door.send("sensors", &records, Some(&secret)).await else { panic!("outcomes were expected") };
+    for ((record, pointer), (word, detail)) in cases.iter().zip(&outcomes) {
+        match pointer {
+            None => assert_eq!(word, "stored", "{record}"),
+            Some(pointer) => assert_eq!((word.as_str(), detail.as_deref()), ("schema_mismatch", Some(*pointer)), "{record}"),
+        }
+    }
+    assert_eq!((queue.stored().len(), queue.letters().len()), (3, 8));
 }
 
 async fn a_record_that_breaks_the_schema_is_rejected_with_its_field<D: Door>() {
@@ -191,6 +248,9 @@ macro_rules! conformance {
     ($door:ident: $client:ty) => {
         conformance!($door: $client =>
             each_index_gets_exactly_one_outcome,
+            what_is_rejected_is_kept,
+            only_a_token_of_the_topic_lets_write,
+            a_record_keeps_to_the_json_schema_of_its_topic,
             a_record_that_breaks_the_schema_is_rejected_with_its_field,
             an_unknown_topic_is_refused,
             a_request_over_the_cap_is_refused_whole,

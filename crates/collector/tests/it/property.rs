@@ -1,7 +1,10 @@
 //! Any mix of good and bad records, in any form of body.
 
 use bytes::Bytes;
-use collector::wire::{self, Form};
+use collector::{
+    ingest::Sender,
+    wire::{self, Form},
+};
 use proptest::prelude::*;
 
 use crate::{
@@ -31,11 +34,13 @@ fn submit(body: Vec<u8>, form: Form) -> Vec<String> {
     let items = wire::split(&Bytes::from(body), form, &caps).expect("within the caps");
     let count = items.len();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let outcomes = runtime.block_on(ingest.submit("events", items, "http".into(), None)).expect("open");
+    let sender = Sender { door: "http".into(), credential: None, is_told: true };
+    let outcomes = runtime.block_on(ingest.submit("events", items, sender)).expect("open");
     let response = serde_json::to_value(wire::Response::new(ingest.durability(), &outcomes)).expect("JSON");
     let words: Vec<String> = spread(response["outcomes"].as_array().expect("runs")).into_iter().map(|(word, _)| word).collect();
     assert_eq!(words.len(), count, "the runs cover every index once");
     assert_eq!(words.iter().filter(|word| *word == "stored").count(), queue.stored().len());
+    assert_eq!(words.iter().filter(|word| *word != "stored").count(), queue.letters().len(), "each rejection is kept");
     words
 }
 

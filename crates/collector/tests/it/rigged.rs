@@ -2,16 +2,22 @@
 
 use std::{
     ops::Range,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
-use collector::{Ingest, ingest};
+use collector::{
+    Ingest,
+    ingest::{self, Entrance},
+    json_schema::JsonSchema,
+    tokens::{self, Tokens},
+};
 use futures::{FutureExt, future::BoxFuture};
 use queue::{Headroom, MemoryQueue, Queue};
 use record::{
-    AcceptAnyObject, Draft, Durability, Error, ErrorKind, Offset, Partition, Position, Record, Rejection, RejectionTag, Result,
-    SystemClock, Tail, TailBatch, TopicSchema, Validator,
+    AcceptAnyObject, Clock, Draft, Durability, Error, ErrorKind, Letter, Offset, Partition, Position, Record, Rejection, RejectionTag, Result,
+    SystemClock, Tail, TailBatch, Topic, TopicSchema, Validator,
 };
 use tokio::sync::watch;
 
@@ -30,7 +36,7 @@ pub struct Rigged {
     rig: watch::Sender<Rig>,
     /// How many appends have begun.
     begun: watch::Sender<usize>,
-    /// The first payload of each append, in the order of the calls.
+    /// The first payload of each append, in the order of the calls; of one without a good record none.
     asked: Mutex<Vec<Bytes>>,
 }
 
@@ -58,8 +64,22 @@ impl Rigged {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Every stored record, in order.
+    /// Every stored record, in order; those of the topic `dead_letters` are left out.
     pub fn stored(&self) -> Vec<Record> {
+        self.all().into_iter().filter(|record| record.topic != Topic::dead_letters()).collect()
+    }
+
+    /// What is kept of rejected records, in order: topic, tag, payload.
+    pub fn letters(&self) -> Vec<(String, String, String)> {
+        let letters = self.all().into_iter().filter(|record| record.topic == Topic::dead_letters());
+        let read = |record: Record| {
+            let letter = Letter::parse(&record.payload).expect("a letter");
+            (letter.topic.into_owned(), letter.tag.into_owned(), letter.payload.into_owned())
+        };
+        letters.map(read).collect()
+    }
+
+    fn all(&self) -> Vec<Record> {
         let partition = self.inner.partitions().remove(0);
         let range = self.inner.range(&partition).expect("open");
         let batch = self.inner.read(&partition, range.start, usize::MAX).expect("readable");
@@ -88,7 +108,8 @@ impl Queue for Rigged {
     }
 
     fn append(&self, records: Vec<Record>) -> BoxFuture<'static, Result<Vec<Position>>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(records.first().map(|record| record.payload.clone()));
+        let payload = records.first().filter(|record| record.topic != Topic::dead_letters()).map(|record| record.payload.clone());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(payload);
         self.begun.send_modify(|begun| *begun += 1);
         let (inner, mut rig) = (Arc::clone(&self.inner), self.rig.subscribe());
         async move {
@@ -135,11 +156,44 @@ impl Validator for Witness {
 /// A conductor for `events` and `answers`.
 pub fn ingest(queue: &Arc<Rigged>) -> (Arc<Ingest>, Arc<Witness>) {
     let witness = Arc::new(Witness::default());
-    let topics: Vec<(TopicSchema, Arc<dyn Validator>)> =
-        vec![(TopicSchema::events(), Arc::new(AcceptAnyObject)), (TopicSchema::answers(), Arc::clone(&witness) as Arc<dyn Validator>)];
+    let answers = Arc::clone(&witness) as Arc<dyn Validator>;
+    let topics = vec![Entrance::open(TopicSchema::events(), Arc::new(AcceptAnyObject)), Entrance::open(TopicSchema::answers(), answers)];
     let queue = Arc::clone(queue) as Arc<dyn Queue>;
     let ingest = Ingest::new(queue, topics, Arc::new(SystemClock::new()), ingest::Config::default()).expect("two topics");
     (Arc::new(ingest), witness)
+}
+
+/// What a record of `sensors` keeps to.
+const SENSORS: &str = r#"{
+    "type": "object",
+    "required": ["device", "celsius"],
+    "properties": {
+        "record_id": { "type": "string" },
+        "device": { "type": "string", "pattern": "^[a-z]+-[0-9]+$" },
+        "celsius": { "type": "number", "minimum": -90, "maximum": 60 },
+        "at": { "type": "string", "format": "date-time" },
+        "tags": { "type": "array", "items": { "type": "string" }, "maxItems": 2 }
+    }
+}"#;
+
+/// A conductor for `sensors` and `doors`, which take records only with a token, and the tokens in a file of their own.
+pub fn ingest_with_tokens(queue: &Arc<Rigged>, folder: &Path) -> (Arc<Ingest>, Arc<Tokens>) {
+    let tokens = Arc::new(Tokens::open(&folder.join("tokens.json")).expect("none yet"));
+    let topics = ["sensors", "doors"].map(|name| {
+        let json_schema = JsonSchema::parse(SENSORS).expect("a schema");
+        let topic = Topic::parse(name).expect("a topic");
+        let schema = TopicSchema { topic, columns: json_schema.columns().to_vec(), payload_bytes_max: 4_096 };
+        Entrance::open(schema, Arc::new(AcceptAnyObject)).with_json_schema(json_schema).with_tokens_only()
+    });
+    let queue = Arc::clone(queue) as Arc<dyn Queue>;
+    let ingest = Ingest::new(queue, topics.into(), Arc::new(SystemClock::new()), ingest::Config::default()).expect("two topics");
+    (Arc::new(ingest.with_tokens(Arc::clone(&tokens))), tokens)
+}
+
+/// A token for a topic.
+pub fn token(tokens: &Tokens, topic: &str) -> tokens::Made {
+    let topic = Topic::parse(topic).expect("a topic");
+    tokens.create("a test's", &[topic], SystemClock::new().now(), None).expect("kept")
 }
 
 /// An answer that fits its topic.
