@@ -42,6 +42,10 @@ enum Command {
     Evaluate(command::evaluate::Args),
     /// Infer true labels from a file of item, worker, label
     Infer(command::infer::Args),
+    /// Make, list and revoke write tokens: who may send records to which topics
+    Token(command::token::Args),
+    /// Look at records that were rejected, and send them again once the topic takes them
+    DeadLetters(command::dead_letters::Args),
     /// Look at a journal: what is in it, and whether it is whole
     Journal(command::journal::Args),
 }
@@ -60,6 +64,8 @@ fn main() -> std::process::ExitCode {
         Command::Export(args) => command::export::run(args),
         Command::Evaluate(args) => command::evaluate::run(args),
         Command::Infer(args) => command::infer::run(args),
+        Command::Token(args) => command::token::run(args),
+        Command::DeadLetters(args) => command::dead_letters::run(args),
         Command::Journal(args) => command::journal::run(args),
     };
     failure::exit_code(result)

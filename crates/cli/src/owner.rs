@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use record::{Error, ErrorKind};
-use reqwest::StatusCode;
-use serde::de::DeserializeOwned;
+use reqwest::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::folder::Owner;
 
@@ -15,6 +15,20 @@ pub async fn ask<T: DeserializeOwned>(owner: &Owner, path: &str) -> Result<T> {
     let url = format!("{}{path}", owner.url);
     let response = reqwest::Client::new().get(&url).bearer_auth(&owner.token).send().await;
     read(response.map_err(|error| away(&url, error))?).await
+}
+
+/// Asks the owner for a change.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn send<T: DeserializeOwned>(owner: &Owner, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T> {
+    let url = format!("{}{path}", owner.url);
+    let request = reqwest::Client::new().request(method, &url).bearer_auth(&owner.token);
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    read(request.send().await.map_err(|error| away(&url, error))?).await
 }
 
 /// The error for a server that does not answer.

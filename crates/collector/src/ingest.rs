@@ -17,8 +17,8 @@ use std::{
 use bytes::Bytes;
 use queue::{Headroom, Queue};
 use record::{
-    Clock, Door, Draft, Durability, Error, ErrorKind, Outcome, Position, Record, RecordId, Rejection, RejectionTag, Result, Timestamp,
-    Topic, TopicSchema, Validator,
+    Clock, Door, Draft, Durability, Error, ErrorKind, Letter, Outcome, Position, RETRIED, Record, RecordId, Rejection, RejectionTag,
+    Result, Timestamp, Topic, TopicSchema, Validator,
 };
 
 use crate::{
@@ -153,6 +153,14 @@ impl Ingest {
         self.topics.get(topic).is_some_and(|entrance| entrance.schema.is_json_text())
     }
 
+    /// A topic that is taken here, by its name.
+    ///
+    /// # Errors
+    /// `Invalid` for another name.
+    pub(crate) fn topic(&self, name: &str) -> Result<Topic> {
+        self.topics.get(name).map(|entrance| entrance.schema.topic.clone()).ok_or_else(|| refused(name, Refusal::UnknownTopic))
+    }
+
     /// The names of the topics that are taken here.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.topics.keys().map(String::as_str)
@@ -190,6 +198,11 @@ impl Ingest {
     /// the good records are stored is then unknown (promise Q2).
     pub async fn submit(&self, topic: &str, items: Vec<Item>, sender: Sender) -> Result<Vec<Outcome>> {
         self.authorize(topic, sender.credential.as_deref()).map_err(|refusal| refused(topic, refusal))?;
+        self.take(topic, items, sender, true).await
+    }
+
+    /// As [`submit`](Self::submit), from somebody who needs no token; what is rejected may be kept already.
+    pub(crate) async fn take(&self, topic: &str, items: Vec<Item>, sender: Sender, keeps_rejected: bool) -> Result<Vec<Outcome>> {
         let entrance = self.topics.get(topic).ok_or_else(|| refused(topic, Refusal::UnknownTopic))?;
         let topic = &entrance.schema.topic;
         let count = items.len();
@@ -202,16 +215,17 @@ impl Ingest {
         let door = &arrival.sender.door;
         let (mut records, verdicts, rejected) = part(checked);
         let good = records.len();
+        let rejected = if keeps_rejected { rejected } else { Vec::new() };
         let letters = self.letters.write(topic, arrival.received_at, door, &rejected);
         telemetry::letters(topic, door, letters.len(), rejected.len());
         if letters.len() < rejected.len() && !arrival.sender.is_told {
             let after_ms = self.letters.wait_ms(topic, &rejected);
             return Ok(self.tell(topic, door, vec![Outcome::Retry { after_ms }; count]));
         }
-        records.extend(letters);
         let told = Told { counters: &self.counters, topic, door, records: good, answered: false };
-        let positions = self.append(topic, records).await?;
-        let outcomes = match positions {
+        let (full, last) = letters::appends(letters);
+        records.extend(last);
+        let outcomes = match self.append_all(topic, full, records).await? {
             // Nothing is stored, the rejections neither.
             Err(retry) if !arrival.sender.is_told => vec![retry; count],
             positions => join(verdicts, positions.map(|positions| first(positions, good))),
@@ -244,6 +258,36 @@ impl Ingest {
                 Err(error)
             }
         }
+    }
+
+    /// The good records come last: where a letter could not be appended, none of them is.
+    async fn append_all(&self, topic: &Topic, letters: Vec<Vec<Record>>, records: Vec<Record>) -> Result<Result<Vec<Position>, Outcome>> {
+        for letters in letters {
+            if let Err(retry) = self.append(topic, letters).await? {
+                return Ok(Err(retry));
+            }
+        }
+        self.append(topic, records).await
+    }
+
+    /// Notes in the dead letters that rejected records of these ids were sent again and are stored.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit); they may be noted or not.
+    pub(crate) async fn settle(&self, topic: &Topic, ids: &[(RecordId, String)]) -> Result<()> {
+        let received_at = self.clock.now();
+        let settled = |(id, message): &(RecordId, String)| {
+            let letter = Letter { topic: topic.as_str().into(), tag: RETRIED.into(), message: message.as_str().into(), payload: "".into() };
+            Record { topic: Topic::dead_letters(), id: *id, received_at, door: "retry".into(), payload: letter.to_payload() }
+        };
+        let (mut all, last) = letters::appends(ids.iter().map(settled).collect());
+        all.push(last);
+        for letters in all {
+            if let Err(retry) = self.append(topic, letters).await? {
+                return Err(Error::unavailable("the queue could not store").with("outcome", format_args!("{retry:?}")));
+            }
+        }
+        Ok(())
     }
 
     fn tell(&self, topic: &Topic, door: &Door, outcomes: Vec<Outcome>) -> Vec<Outcome> {

@@ -76,11 +76,15 @@ fn columns(schema: &Value) -> Result<Vec<Column>> {
         return Err(wrong("a record is a JSON object: expected \"type\": \"object\" at the top of the JSON Schema"));
     }
     if let Some(field) = ["patternProperties", "unevaluatedProperties"].into_iter().find(|field| schema.get(field).is_some()) {
-        return Err(wrong(format!("{field} at the top of the JSON Schema: the table has a column for each of its properties and no others")));
+        return Err(wrong(format!(
+            "{field} at the top of the JSON Schema: the table has a column for each of its properties and no others"
+        )));
     }
     if schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false)) {
-        return Err(wrong("additionalProperties at the top of the JSON Schema must be false or left out: \
-                          the table has a column for each of its properties, and a record with others is rejected"));
+        return Err(wrong(
+            "additionalProperties at the top of the JSON Schema must be false or left out: \
+                          the table has a column for each of its properties, and a record with others is rejected",
+        ));
     }
     let no_properties = || wrong("the JSON Schema has no properties: declare the topic without a schema to take any object");
     let properties = schema.get("properties").and_then(Value::as_object).filter(|found| !found.is_empty()).ok_or_else(no_properties)?;
@@ -111,8 +115,10 @@ fn check_name(name: &str) -> Result<()> {
     let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     let is_plain = begins_well && name.len() <= NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_plain {
-        return Err(wrong(format!("a property's name is a column's: 1 to {NAME_BYTES_MAX} letters, digits and _, not beginning with a digit"))
-            .with("property", format_args!("{:?}", name.chars().take(80).collect::<String>())));
+        return Err(wrong(format!(
+            "a property's name is a column's: 1 to {NAME_BYTES_MAX} letters, digits and _, not beginning with a digit"
+        ))
+        .with("property", format_args!("{:?}", name.chars().take(80).collect::<String>())));
     }
     if OF_THE_TABLE.iter().any(|ours| name.eq_ignore_ascii_case(ours)) || name.eq_ignore_ascii_case("record_id") {
         return Err(wrong("the server fills this column: leave the property out").with("property", name));

@@ -11,8 +11,12 @@ use std::{
 use bytes::Bytes;
 use record::{Clock, Door, Letter, Record, RecordId, Rejection, Timestamp, Topic};
 
-/// What a letter takes beside its payload in queue and table, in bytes: its names and its message.
-const LETTER_BYTES: usize = 512;
+/// About what a letter takes beside what was sent, in bytes: its names and its message.
+const LETTER_BYTES: usize = 300;
+/// What a record takes beside its payload in the queue, in bytes.
+const ENTRY_BYTES: usize = 100;
+/// The most letters that are appended at a time, in bytes: an append fits into any segment of a journal, and the good records with it.
+const APPEND_BYTES_MAX: usize = 512 * 1024;
 const DAY_US: u64 = 86_400_000_000;
 
 /// How much is kept.
@@ -61,49 +65,56 @@ impl Letters {
 
     /// The letters of a request's rejected records, in their order, as far as there is room: the rest is in no table.
     pub(crate) fn write(&self, topic: &Topic, received_at: Timestamp, door: &Door, rejected: &[Rejected]) -> Vec<Record> {
-        let count = self.allow(topic, rejected.iter().map(|one| self.bytes_of(one)));
-        let write = |one: &Rejected| Record {
-            topic: Topic::dead_letters(),
-            id: one.id,
-            received_at,
-            door: door.clone(),
-            payload: Letter::new(topic, &one.rejection, &one.sent, self.config.payload_bytes_max).to_payload(),
-        };
-        rejected[..count].iter().map(write).collect()
-    }
-
-    fn bytes_of(&self, one: &Rejected) -> usize {
-        LETTER_BYTES + one.sent.len().min(self.config.payload_bytes_max)
-    }
-
-    /// How long until there is room for so many more bytes of a topic, in milliseconds.
-    pub(crate) fn wait_ms(&self, topic: &Topic, rejected: &[Rejected]) -> u64 {
-        let wanted: usize = rejected.iter().map(|one| self.bytes_of(one)).sum();
-        let missing = (wanted as f64).min(self.config.burst_bytes_max as f64) - self.allowance(topic).bytes;
-        let per_ms = self.config.bytes_per_day_max as f64 / (DAY_US / 1_000) as f64;
-        (missing.max(0.0) / per_ms.max(f64::MIN_POSITIVE)).ceil().clamp(1_000.0, 3_600_000.0) as u64
-    }
-
-    /// Takes room for the first letters that fit; says how many those are.
-    fn allow(&self, topic: &Topic, sizes: impl Iterator<Item = usize>) -> usize {
+        if rejected.is_empty() {
+            return Vec::new();
+        }
         let mut allowance = self.allowance(topic);
         let now = self.clock.monotonic_micros();
         let since = now.saturating_sub(allowance.at_us);
         let earned = since as f64 / DAY_US as f64 * self.config.bytes_per_day_max as f64;
         allowance.bytes = (allowance.bytes + earned).min(self.config.burst_bytes_max as f64);
         allowance.at_us = now;
-        let fits = |size: &usize| {
-            let left = allowance.bytes - *size as f64;
-            if left >= 0.0 {
-                allowance.bytes = left;
+        let mut letters = Vec::new();
+        for one in rejected {
+            let payload = Letter::new(topic, &one.rejection, &one.sent, self.config.payload_bytes_max).to_payload();
+            let left = allowance.bytes - bytes_of(&payload) as f64;
+            if left < 0.0 {
+                break;
             }
-            left >= 0.0
-        };
-        sizes.take_while(fits).count()
+            allowance.bytes = left;
+            letters.push(Record { topic: Topic::dead_letters(), id: one.id, received_at, door: door.clone(), payload });
+        }
+        letters
+    }
+
+    /// How long until there is room for the letters of these records, in milliseconds.
+    pub(crate) fn wait_ms(&self, topic: &Topic, rejected: &[Rejected]) -> u64 {
+        let wanted: usize = rejected.iter().map(|one| LETTER_BYTES + one.sent.len().min(self.config.payload_bytes_max)).sum();
+        let missing = (wanted as f64).min(self.config.burst_bytes_max as f64) - self.allowance(topic).bytes;
+        let per_ms = self.config.bytes_per_day_max as f64 / (DAY_US / 1_000) as f64;
+        (missing.max(0.0) / per_ms.max(f64::MIN_POSITIVE)).ceil().clamp(1_000.0, 3_600_000.0) as u64
     }
 
     fn allowance(&self, topic: &Topic) -> MutexGuard<'_, Allowance> {
         let allowance = self.topics.get(topic.as_str()).expect("only topics that are taken here have letters");
         allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(payload: &Bytes) -> usize {
+    ENTRY_BYTES + payload.len()
+}
+
+/// The letters of a request in as many appends as they need; the last goes with the good records. There is always a last one.
+pub(crate) fn appends(letters: Vec<Record>) -> (Vec<Vec<Record>>, Vec<Record>) {
+    let (mut full, mut last, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for letter in letters {
+        bytes += bytes_of(&letter.payload);
+        if bytes > APPEND_BYTES_MAX && !last.is_empty() {
+            full.push(std::mem::take(&mut last));
+            bytes = bytes_of(&letter.payload);
+        }
+        last.push(letter);
+    }
+    (full, last)
 }

@@ -19,6 +19,7 @@
 //! | `json_schema` | a topic's JSON Schema: its columns, and checking a record |
 //! | `letters` | which rejected records are kept, and how much of them |
 //! | `tokens` | write tokens |
+//! | `admin` | what the owner of the data folder asks of a running server |
 //! | `handles` | open files: how many connections may take |
 //! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `limits` | caps, and reading a body under them |
@@ -48,6 +49,7 @@
 //! # }
 //! ```
 
+pub mod admin;
 mod beacon;
 mod cloudevents;
 mod columns;

@@ -71,8 +71,7 @@ impl RawItem {
 /// Whether bytes are a record, and the id that stands in it.
 fn check(payload: &[u8], at: usize, caps: &Caps) -> Result<Option<RecordId>, Rejection> {
     if payload.len() > caps.payload_bytes_max {
-        let message =
-            format!("the record has {} bytes (byte {at} of the body); its topic takes {}", payload.len(), caps.payload_bytes_max);
+        let message = format!("the record has {} bytes (byte {at} of the body); its topic takes {}", payload.len(), caps.payload_bytes_max);
         return Err(Rejection::new(RejectionTag::TooLarge, message));
     }
     let text = std::str::from_utf8(payload).map_err(|error| {

@@ -210,11 +210,7 @@ impl Tokens {
     }
 
     /// Writes the file anew; where that fails, what is known is what it was.
-    fn save(
-        &self,
-        mut known: RwLockWriteGuard<'_, HashMap<Digest, Token>>,
-        undo: impl FnOnce(&mut HashMap<Digest, Token>),
-    ) -> Result<()> {
+    fn save(&self, mut known: RwLockWriteGuard<'_, HashMap<Digest, Token>>, undo: impl FnOnce(&mut HashMap<Digest, Token>)) -> Result<()> {
         let Some(path) = &self.path else {
             undo(&mut known);
             return Err(Error::invalid("this server keeps no write tokens"));

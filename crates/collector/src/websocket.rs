@@ -340,7 +340,9 @@ impl Conversation {
         let answering = async move {
             let told = match items {
                 // The token may have been revoked since.
-                Ok(_) if ingest.authorize(&name, credential.as_deref()).is_err() => Told::Ended(End::Close(CloseCode::Policy, UNAUTHORIZED)),
+                Ok(_) if ingest.authorize(&name, credential.as_deref()).is_err() => {
+                    Told::Ended(End::Close(CloseCode::Policy, UNAUTHORIZED))
+                }
                 Ok(items) => Told::of(ingest.submit(&name, items, Sender { door: DOOR.into(), credential, is_told: true }).await),
                 Err(problem) => Told::Refused { code: problem.code(), detail: problem.detail().to_owned(), retry_after_ms: None },
             };

@@ -1,16 +1,20 @@
 //! The table of records that were stored, or came to a door, and cannot be a row of their own table.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use record::{Column, ColumnKind, Error, Position, RecordId, Result, Timestamp, Topic};
+use arrow::{
+    array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::{Int64Type, TimestampMicrosecondType},
+};
+use futures::TryStreamExt;
+use record::{Column, ColumnKind, Error, Partition, Position, RETRIED, RecordId, Result, Timestamp, Topic};
 
-use crate::schema::arrow_schema;
+use crate::{schema::arrow_schema, table::Table};
 
 /// Where a record was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// At a door that could not tell its sender.
+    /// At a door.
     Door,
     /// After storing, on its way to the table.
     Loader,
@@ -87,4 +91,59 @@ pub fn dead_letters_batch(letters: &[DeadLetter]) -> Result<RecordBatch> {
     ];
     RecordBatch::try_new(arrow_schema(&columns()), arrays)
         .map_err(|error| Error::internal("dead letters do not fit their table").because(error))
+}
+
+/// Calls with each dead letter that was not sent again since, in the order of the table's files; ends early when told to.
+///
+/// # Errors
+/// What reading the table gives; `Corrupt` for a row that no loader wrote.
+pub async fn each_dead_letter(table: &Table, each: &mut (dyn FnMut(DeadLetter) -> bool + Send)) -> Result<()> {
+    // Topic and id → partition, and the offset below which its letters are settled.
+    let mut retried: HashMap<(String, String), (String, i64)> = HashMap::new();
+    let mut batches = table.scan(Some(&["topic", "record_id", "tag", "partition", "offset"])).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let [topics, ids, tags, partitions] = [0, 1, 2, 3].map(|column| batch.column(column).as_string::<i32>());
+        let offsets = batch.column(4).as_primitive::<Int64Type>();
+        for row in (0..batch.num_rows()).filter(|row| tags.value(*row) == RETRIED) {
+            let place = (partitions.value(row).to_owned(), offsets.value(row));
+            let latest = retried.entry((topics.value(row).to_owned(), ids.value(row).to_owned())).or_insert_with(|| place.clone());
+            if latest.1 < place.1 {
+                *latest = place;
+            }
+        }
+    }
+    let is_settled = |letter: &DeadLetter| {
+        let key = (letter.topic.to_string(), letter.id.to_string());
+        retried.get(&key).is_some_and(|(partition, below)| {
+            partition != letter.position.partition.as_str() || i64::try_from(letter.position.offset).is_ok_and(|offset| offset < *below)
+        })
+    };
+    let names: Vec<String> = columns().into_iter().map(|column| column.name.into_owned()).collect();
+    let mut batches = table.scan(Some(&names.iter().map(String::as_str).collect::<Vec<_>>())).await?;
+    while let Some(batch) = batches.try_next().await? {
+        for row in 0..batch.num_rows() {
+            let text = |column: usize| batch.column(column).as_string::<i32>().value(row);
+            let letter = letter_of(&batch, row, text)?;
+            if letter.tag != RETRIED && !is_settled(&letter) && !each(letter) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn letter_of<'a>(batch: &RecordBatch, row: usize, text: impl Fn(usize) -> &'a str) -> Result<DeadLetter> {
+    let offset = batch.column(9).as_primitive::<Int64Type>().value(row);
+    let offset = u64::try_from(offset).map_err(|error| Error::corrupt("a dead letter has a negative offset").because(error))?;
+    Ok(DeadLetter {
+        topic: Topic::parse(text(0))?,
+        id: RecordId::parse(text(1))?,
+        received_at: Timestamp::from_micros(batch.column(2).as_primitive::<TimestampMicrosecondType>().value(row)),
+        door: text(3).to_owned(),
+        stage: if text(4) == "door" { Stage::Door } else { Stage::Loader },
+        tag: text(5).to_owned(),
+        message: text(6).to_owned(),
+        payload: text(7).as_bytes().to_vec(),
+        position: Position { partition: Partition::parse(text(8))?, offset },
+    })
 }

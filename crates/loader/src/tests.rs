@@ -19,8 +19,8 @@ use futures::{TryStreamExt, future::BoxFuture};
 use lake::{FaultHook, Fsync, Lake};
 use queue::{Headroom, MemoryQueue, Queue};
 use record::{
-    Column, ColumnKind, Durability, Error, ErrorKind, Offset, Partition, Position, Record, RecordId, Result, SystemClock, Tail, TailBatch,
-    Timestamp, Topic, TopicSchema,
+    Column, ColumnKind, Durability, Error, ErrorKind, Letter, Offset, Partition, Position, Record, RecordId, Rejection, RejectionTag,
+    Result, SystemClock, Tail, TailBatch, Timestamp, Topic, TopicSchema,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -59,6 +59,14 @@ fn record(topic: &str, id: u64, payload: &str) -> Record {
         door: "http".into(),
         payload: payload.to_owned().into(),
     }
+}
+
+/// What a door keeps of a record that it rejected.
+fn letter(topic: &str, payload: &str) -> String {
+    let rejection = Rejection::new(RejectionTag::NotJson, "not JSON");
+    let topic = Topic::parse(topic).expect("a topic");
+    let letter = Letter::new(&topic, &rejection, payload.as_bytes(), 1_000).to_payload();
+    String::from_utf8(letter.into()).expect("JSON")
 }
 
 /// All records of these tests come at one moment, in a future that no window has left.
@@ -163,20 +171,23 @@ async fn every_record_is_a_row_a_repeat_or_a_dead_letter() {
             record("points", 2, r#"{"n":"two"}"#),
             record("events", 1, r#"{"n":1}"#),
             record("nowhere", 1, r#"{"n":1}"#),
+            record("dead_letters", 4, &letter("points", "oops")),
+            record("dead_letters", 5, "{}"),
         ])
         .await;
     let progress = world.load().await;
     let points = &progress.topics["points"];
     assert_eq!((points.landed, points.repeated, points.dead_lettered), (1, 1, 2));
-    assert_eq!((progress.topics["events"].landed, progress.unknown_topic, progress.stored), (1, 1, 6));
-    assert_eq!(world.tags().await, ["id_reused", "schema_mismatch", "unknown_topic"]);
+    assert_eq!((progress.topics["events"].landed, progress.unknown_topic, progress.refused, progress.stored), (1, 2, 1, 8));
+    assert_eq!(world.tags().await, ["id_reused", "no_letter", "not_json", "schema_mismatch", "unknown_topic"]);
     let partition = &world.queue.partitions()[0];
-    assert_eq!(world.queue.range(partition).expect("a range"), 6..6, "trimmed after the commits");
+    assert_eq!(world.queue.range(partition).expect("a range"), 8..8, "trimmed after the commits");
     // A later process has the same books, and knows the repeats of an earlier one.
     world.append(vec![record("points", 1, r#"{"n":1}"#), record("points", 3, r#"{"n":3}"#)]).await;
     let progress = world.load().await;
     let points = &progress.topics["points"];
-    assert_eq!((points.landed, points.repeated, points.dead_lettered, progress.unknown_topic), (2, 2, 2, 1));
+    assert_eq!((points.landed, points.repeated, points.dead_lettered, progress.unknown_topic), (2, 2, 2, 2));
+    assert_eq!(progress.refused, 1);
 }
 
 #[tokio::test]

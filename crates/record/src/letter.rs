@@ -44,7 +44,12 @@ impl<'a> Letter<'a> {
         if kept.len() < sent.len() {
             message.push_str(&format!(" (of {} bytes the first {} are kept)", sent.len(), kept.len()));
         }
-        Self { topic: topic.as_str().into(), tag: rejection.tag.as_str().into(), message: message.into(), payload: String::from_utf8_lossy(kept) }
+        Self {
+            topic: topic.as_str().into(),
+            tag: rejection.tag.as_str().into(),
+            message: message.into(),
+            payload: String::from_utf8_lossy(kept),
+        }
     }
 
     /// As the queue keeps it.

@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{Error, Result};
 
 /// Names of tables and views that are not topics' tables: no topic may be called so.
-const RESERVED: [&str; 9] =
-    ["dead_letters", "pages", "tasks", "words", "readings", "verdicts", "workers", "accuracy", "collections"];
+const RESERVED: [&str; 9] = ["dead_letters", "pages", "tasks", "words", "readings", "verdicts", "workers", "accuracy", "collections"];
 
 /// The longest name of a topic, in bytes.
 const NAME_BYTES_MAX: usize = 64;

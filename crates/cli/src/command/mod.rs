@@ -1,6 +1,7 @@
 //! The commands: each reads its flags, calls the room that does the work, and prints how it ended.
 
 pub mod crowd;
+pub mod dead_letters;
 pub mod demo;
 pub mod evaluate;
 pub mod export;
@@ -10,6 +11,7 @@ pub mod journal;
 pub mod ocr;
 pub mod report;
 pub mod serve;
+pub mod token;
 
 use std::path::{Path, PathBuf};
 

@@ -49,6 +49,12 @@ fn greet(server: &Server) -> Result<()> {
     say(format_args!("  read    {read}"));
     say(format_args!("  board   {board}"));
     say(format_args!("  table   {}", server.table()));
+    let topics = server.topics().iter().map(|(name, is_open)| if *is_open { name.clone() } else { format!("{name} (with a token)") });
+    say(format_args!("  topics  {}", topics.collect::<Vec<_>>().join(", ")));
+    let open = server.topics().iter().filter(|(_, is_open)| *is_open).map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+    if !server.is_on_loopback() && !open.is_empty() {
+        say(format_args!("  anybody who reaches this address may write to {}: topics.NAME.open = false asks for tokens", open.join(", ")));
+    }
     say("  Ctrl-C ends");
     Ok(())
 }

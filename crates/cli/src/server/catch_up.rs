@@ -43,7 +43,7 @@ pub async fn load_live(folder: &Folder, settings: &Settings) -> Result<Arc<Live>
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let live = open_collections(folder, settings, &clock)?;
     let url = lake_url(settings, folder);
-    let has_tables = lake_folder(&url).is_none_or(|folder| folder.is_dir());
+    let has_tables = is_there(&url);
     if !has_tables && settings.lake.is_some() {
         return Err(Error::invalid("there are no tables at this address").with("lake", url).into());
     }
@@ -64,6 +64,11 @@ pub async fn load_live(folder: &Folder, settings: &Settings) -> Result<Arc<Live>
     }
     live.refresh();
     Ok(live)
+}
+
+/// Whether there may be tables at an address: a folder on this machine is looked for.
+pub fn is_there(url: &str) -> bool {
+    lake_folder(url).is_none_or(|folder| folder.is_dir())
 }
 
 /// The folder of tables on this machine; `None` for an address of another kind.

@@ -4,14 +4,18 @@ mod catch_up;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod topics;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use collector::{
+    admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    status, websocket,
+    letters, status,
+    tokens::Tokens,
+    websocket,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -27,11 +31,11 @@ use queue::{
     Queue,
     journal::{self, Journal},
 };
-use record::{AcceptAnyObject, Clock, Error, Partition, SystemClock, TopicSchema, Validator};
+use record::{Clock, Error, Partition, SystemClock, TopicSchema};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use catch_up::load_live;
+pub use catch_up::{is_there, load_live};
 use threads::Thread;
 
 use crate::{
@@ -39,6 +43,9 @@ use crate::{
     folder::{Folder, Owner},
     settings::Settings,
 };
+
+/// The file of the write tokens in the data folder.
+pub const TOKENS_FILE: &str = "tokens.json";
 
 /// How often the metrics are tidied up.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,6 +68,9 @@ pub struct Server {
     /// The error that ended the counting of answers.
     miscounted: oneshot::Receiver<Error>,
     lake_url: String,
+    is_on_loopback: bool,
+    /// The declared topics, and whether anybody may write to them.
+    topics: Vec<(String, bool)>,
     _folder: Folder,
 }
 
@@ -85,6 +95,7 @@ impl Server {
     /// # Errors
     /// What opening the folder's parts gives.
     pub async fn start(settings: Settings, mut folder: Folder, listener: TcpListener) -> Result<Self> {
+        let declared = topics::declared(&settings)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let listening = listener.local_addr()?;
         let url = format!("http://{}", address::here(listening));
@@ -98,7 +109,8 @@ impl Server {
         live.refresh();
 
         let (doors_shutdown, rest_shutdown) = (CancellationToken::new(), CancellationToken::new());
-        let topics = vec![TopicSchema::answers(), TopicSchema::events()];
+        let overview = declared.iter().map(|topic| (topic.schema.topic.to_string(), topic.is_open)).collect();
+        let topics = [TopicSchema::answers()].into_iter().chain(declared.iter().map(|topic| topic.schema.clone())).collect();
         let hold = live.clone();
         let loader_config = loader::Config {
             roll: loader::Limits { age_us_max: settings.loader.roll_age_ms.saturating_mul(1_000), ..loader::Limits::default() },
@@ -110,12 +122,10 @@ impl Server {
         let loading = tokio::spawn(opened.run(rest_shutdown.clone()));
         let (following, miscounted) = threads::follow(live.clone(), queue.clone(), partition, next, rest_shutdown.clone())?;
         let threads = vec![following, threads::refresh(live.clone(), clock.clone(), rest_shutdown.clone())?];
-        let readings = live.clone();
-        let validators: Vec<(TopicSchema, Arc<dyn Validator>)> = vec![
-            (TopicSchema::answers(), Arc::new(AnswerValidator::new(identity.clone(), readings))),
-            (TopicSchema::events(), Arc::new(AcceptAnyObject)),
-        ];
-        let ingest = Arc::new(Ingest::new(queue.clone(), validators, clock, ingest_config(&settings))?);
+        let entrances = topics::entrances(Arc::new(AnswerValidator::new(identity.clone(), live.clone())), declared);
+        let ingest = Ingest::new(queue.clone(), entrances, clock.clone(), ingest_config(&settings))?;
+        let tokens = Arc::new(Tokens::open(&folder.join(TOKENS_FILE))?);
+        let ingest = Arc::new(ingest.with_tokens(tokens.clone()));
         let join_url = settings.join_url.clone().unwrap_or_else(|| format!("http://{}/", address::in_the_room(listening)));
         let places = Places {
             collections: folder.join("collections"),
@@ -131,7 +141,8 @@ impl Server {
         let _ = metrics::set_global_recorder(prometheus);
         let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
         let records = records.merge(websocket::router(ingest.clone(), websocket::Config::default()));
-        let app = records.merge(status::router(ingest, metrics_handle)).merge(web::router(web));
+        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
+        let app = records.merge(status::router(ingest, metrics_handle)).merge(admin::router(admin)).merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(collector::server::run(listener, app, collector::server::Config::default(), doors_shutdown.clone()));
@@ -148,6 +159,8 @@ impl Server {
             threads,
             miscounted,
             lake_url,
+            is_on_loopback: listening.ip().is_loopback(),
+            topics: overview,
             _folder: folder,
         })
     }
@@ -184,6 +197,16 @@ impl Server {
         if lines.is_empty() { vec!["no collections yet: `crowdread import` adds one, also while this runs".to_owned()] } else { lines }
     }
 
+    /// Whether only this machine reaches it.
+    pub fn is_on_loopback(&self) -> bool {
+        self.is_on_loopback
+    }
+
+    /// The topics that programs write to, and whether anybody may.
+    pub fn topics(&self) -> &[(String, bool)] {
+        &self.topics
+    }
+
     /// Lands everything that is stored now, as far as the lake takes it in time, and gives the books.
     ///
     /// # Errors
@@ -198,7 +221,7 @@ impl Server {
             stored: books.stored,
             landed: books.landed(),
             repeated: books.repeated(),
-            dead_letters: books.dead_lettered(),
+            dead_letters: books.dead_lettered() + books.refused,
             quarantined: books.quarantined,
             in_flight: books.in_flight(),
         })
@@ -253,6 +276,12 @@ fn journal_config(settings: &Settings) -> journal::Config {
 fn ingest_config(settings: &Settings) -> ingest::Config {
     let mut config = ingest::Config::default();
     config.caps.body_bytes_max = settings.doors.body_bytes_max;
+    let asked = &settings.dead_letters;
+    config.letters = letters::Config {
+        bytes_per_day_max: asked.bytes_per_day_max,
+        burst_bytes_max: asked.burst_bytes_max,
+        ..letters::Config::default()
+    };
     config
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive};
 
-use super::Settings;
+use super::{Settings, Topic};
 
 /// The smallest segment: the largest record (64 KiB) and a door's smallest body fit in many times.
 const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 20)..=(1 << 30);
@@ -11,11 +11,14 @@ const SEGMENT_BYTES_STEP: u64 = 4_096;
 /// An append never spans two segments, and small records take up to three times their bytes there.
 const SEGMENT_BODIES_MIN: u64 = 4;
 
+/// What the journal takes of one record at most.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
+
 /// A setting that cannot be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong {
     /// Its name, such as `loader.roll_age_ms`.
-    pub setting: &'static str,
+    pub setting: String,
     /// What was found.
     pub found: String,
     /// What was expected.
@@ -24,7 +27,7 @@ pub struct Wrong {
 
 /// The first setting that cannot be used.
 pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
-    let Settings { data, listen, lake, join_url, doors, selection, journal, loader } = settings;
+    let Settings { data, listen, lake, join_url, doors, topics, dead_letters, selection, journal, loader } = settings;
     let is_address = listen.parse::<SocketAddr>().is_ok();
     let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
     let within = |setting, value: u64, range: RangeInclusive<u64>| {
@@ -50,6 +53,9 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
             let wrong = doors.cors_origins.iter().find(|origin| !collector::cors::is_origin(origin))?;
             unless(false, "doors.cors_origins", wrong, "a list of origins as browsers write them, such as https://pages.example, or *")
         })
+        .or_else(|| topics.iter().find_map(|(name, topic)| wrong_topic(name, topic, doors.body_bytes_max as u64)))
+        .or_else(|| within("dead_letters.bytes_per_day_max", dead_letters.bytes_per_day_max, (1 << 20)..=(1 << 50)))
+        .or_else(|| within("dead_letters.burst_bytes_max", dead_letters.burst_bytes_max, (8 << 20)..=(1 << 40)))
         .or_else(|| within("selection.answers_max", answers_max, 1..=10_000))
         .or_else(|| within("selection.answers_min", u64::from(selection.answers_min), 1..=answers_max))
         .or_else(|| within("selection.census_answers", u64::from(selection.census_answers), 1..=answers_max))
@@ -57,6 +63,21 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         .or_else(|| within("loader.roll_age_ms", loader.roll_age_ms, 1..=3_600_000))
 }
 
-fn unless(fits: bool, setting: &'static str, found: impl ToString, expected: impl Into<String>) -> Option<Wrong> {
-    (!fits).then(|| Wrong { setting, found: found.to_string(), expected: expected.into() })
+fn wrong_topic(name: &str, topic: &Topic, body_bytes_max: u64) -> Option<Wrong> {
+    let setting = |field: &str| format!("topics.{name}{field}");
+    let is_free = record::Topic::parse(name).is_ok_and(|topic| !topic.is_reserved());
+    let is_name = "a name of a-z, 0-9, _ and -, beginning with a letter, that no table of ours has";
+    let is_events_with_schema = name == "events" && topic.schema.is_some();
+    let most = topic.record_bytes_max as u64;
+    unless(is_free, setting(""), name, is_name)
+        .or_else(|| unless(name != "answers", setting(""), name, "another name: the topic of the crowd's answers is built in"))
+        .or_else(|| unless(!is_events_with_schema, setting(".schema"), "a schema", "none: declare a topic of another name with it"))
+        .or_else(|| {
+            let expected = format!("1 to {body_bytes_max} (doors.body_bytes_max)");
+            unless((1..=body_bytes_max.min(RECORD_BYTES_MAX)).contains(&most), setting(".record_bytes_max"), most, expected)
+        })
+}
+
+fn unless(fits: bool, setting: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Option<Wrong> {
+    (!fits).then(|| Wrong { setting: setting.into(), found: found.to_string(), expected: expected.into() })
 }

@@ -7,11 +7,15 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment, Metadata,
     providers::{Env, Format, Serialized, Toml},
+    value::magic::RelativePathBuf,
 };
 use record::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,10 @@ pub struct Settings {
     pub join_url: Option<String>,
     /// Bounds of what a door takes.
     pub doors: Doors,
+    /// Topics beside the built-in ones, by name; and what is changed of the built-in topic `events`.
+    pub topics: BTreeMap<String, Topic>,
+    /// What is kept of rejected records.
+    pub dead_letters: DeadLetters,
     /// How words are chosen.
     pub selection: Selection,
     /// The journal.
@@ -53,6 +61,43 @@ pub struct Doors {
     pub body_bytes_max: usize,
     /// The origins whose pages may send records and read the answers, such as `https://pages.example`; `*` for all.
     pub cors_origins: Vec<String>,
+}
+
+/// A topic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// The file of the JSON Schema that its records keep to; its place is told from the settings file's own. Without one the topic takes
+    /// any JSON object, and keeps it as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "schema_path")]
+    pub schema: Option<RelativePathBuf>,
+    /// The largest record, in bytes.
+    #[serde(default = "record_bytes_max")]
+    pub record_bytes_max: usize,
+    /// Whether anybody may write to it; else a write token is needed (`crowdread token create`).
+    #[serde(default)]
+    pub open: bool,
+}
+
+fn schema_path<S: serde::Serializer>(path: &Option<RelativePathBuf>, out: S) -> std::result::Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => path.serialize_relative(out),
+        None => out.serialize_none(),
+    }
+}
+
+fn record_bytes_max() -> usize {
+    64 * 1024
+}
+
+/// What is kept of rejected records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetters {
+    /// Of one topic, in bytes a day.
+    pub bytes_per_day_max: u64,
+    /// Of one topic at once, in bytes.
+    pub burst_bytes_max: u64,
 }
 
 /// How words are chosen.
@@ -91,12 +136,15 @@ impl Default for Settings {
     fn default() -> Self {
         let selection = ocr::selection::Config::default();
         let journal = queue::journal::Config::default();
+        let letters = collector::letters::Config::default();
         Self {
             data: "crowdread-data".into(),
             listen: "127.0.0.1:8080".to_owned(),
             lake: None,
             join_url: None,
             doors: Doors { body_bytes_max: 1 << 20, cors_origins: Vec::new() },
+            topics: BTreeMap::from([("events".to_owned(), Topic { schema: None, record_bytes_max: record_bytes_max(), open: true })]),
+            dead_letters: DeadLetters { bytes_per_day_max: letters.bytes_per_day_max, burst_bytes_max: letters.burst_bytes_max },
             selection: Selection {
                 answers_max: selection.answers_max,
                 answers_min: selection.answers_min,
@@ -154,7 +202,7 @@ fn layers(flags: &Flags) -> Result<Figment> {
 
 /// The prefix is also that of variables for logs and tests, so only the names of settings are looked at.
 fn is_setting(name: &str) -> bool {
-    const TOPS: [&str; 8] = ["data", "listen", "lake", "join_url", "doors", "selection", "journal", "loader"];
+    const TOPS: [&str; 10] = ["data", "listen", "lake", "join_url", "doors", "topics", "dead_letters", "selection", "journal", "loader"];
     let top = name.split('.').next().unwrap_or_default();
     TOPS.iter().any(|known| known.eq_ignore_ascii_case(top))
 }
@@ -186,7 +234,7 @@ pub fn load(flags: &Flags) -> Result<Settings> {
     match check::first_wrong(&settings) {
         None => Ok(settings),
         Some(wrong) => {
-            let from = layers.find_metadata(wrong.setting).map_or_else(|| "default".to_owned(), |of| origin_of(of, wrong.setting, flags));
+            let from = layers.find_metadata(&wrong.setting).map_or_else(|| "default".to_owned(), |of| origin_of(of, &wrong.setting, flags));
             Err(Error::invalid("a setting cannot be used")
                 .with("setting", wrong.setting)
                 .with("found", wrong.found)

@@ -1,8 +1,8 @@
 //! Which settings are refused, and which variables are told of.
 
-use super::{Settings, check, unknown_variables};
+use super::{Settings, Topic, check, unknown_variables};
 
-fn wrong(change: impl FnOnce(&mut Settings)) -> Option<&'static str> {
+fn wrong(change: impl FnOnce(&mut Settings)) -> Option<String> {
     let mut settings = Settings::default();
     change(&mut settings);
     check::first_wrong(&settings).map(|wrong| wrong.setting)
@@ -11,19 +11,38 @@ fn wrong(change: impl FnOnce(&mut Settings)) -> Option<&'static str> {
 #[test]
 fn a_setting_that_cannot_be_is_named() {
     assert_eq!(wrong(|_| ()), None);
-    assert_eq!(wrong(|settings| settings.listen = "8080".to_owned()), Some("listen"));
-    assert_eq!(wrong(|settings| settings.join_url = Some("library.example".to_owned())), Some("join_url"));
-    assert_eq!(wrong(|settings| settings.journal.segment_bytes = 65_536), Some("journal.segment_bytes"));
-    assert_eq!(wrong(|settings| settings.journal.segment_bytes = (4 << 20) + 1), Some("journal.segment_bytes"));
-    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0), Some("doors.body_bytes_max"));
-    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.listen = "8080".to_owned()).as_deref(), Some("listen"));
+    assert_eq!(wrong(|settings| settings.join_url = Some("library.example".to_owned())).as_deref(), Some("join_url"));
+    assert_eq!(wrong(|settings| settings.journal.segment_bytes = 65_536).as_deref(), Some("journal.segment_bytes"));
+    assert_eq!(wrong(|settings| settings.journal.segment_bytes = (4 << 20) + 1).as_deref(), Some("journal.segment_bytes"));
+    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0).as_deref(), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20).as_deref(), Some("doors.body_bytes_max"));
     assert_eq!(wrong(|settings| settings.doors.cors_origins = vec!["*".to_owned(), "https://pages.example".to_owned()]), None);
-    assert_eq!(wrong(|settings| settings.doors.cors_origins = vec!["https://pages.example/".to_owned()]), Some("doors.cors_origins"));
-    assert_eq!(wrong(|settings| settings.selection.answers_max = 0), Some("selection.answers_max"));
-    assert_eq!(wrong(|settings| settings.selection.answers_min = settings.selection.answers_max + 1), Some("selection.answers_min"));
-    assert_eq!(wrong(|settings| settings.selection.census_answers = settings.selection.answers_max + 1), Some("selection.census_answers"));
-    assert_eq!(wrong(|settings| settings.selection.lease_seconds = 0), Some("selection.lease_seconds"));
-    assert_eq!(wrong(|settings| settings.loader.roll_age_ms = 0), Some("loader.roll_age_ms"));
+    assert_eq!(
+        wrong(|settings| settings.doors.cors_origins = vec!["https://pages.example/".to_owned()]).as_deref(),
+        Some("doors.cors_origins")
+    );
+    let topic = |name: &str, topic: Topic| wrong(|settings| drop(settings.topics.insert(name.to_owned(), topic)));
+    let plain = Topic { schema: None, record_bytes_max: 4_096, open: false };
+    assert_eq!(topic("sensors", plain.clone()), None);
+    for name in ["Sensors", "dead_letters", "answers", "pages", ""] {
+        assert_eq!(topic(name, plain.clone()), Some(format!("topics.{name}")));
+    }
+    assert_eq!(topic("sensors", Topic { record_bytes_max: 0, ..plain.clone() }).as_deref(), Some("topics.sensors.record_bytes_max"));
+    assert_eq!(topic("sensors", Topic { record_bytes_max: 2 << 20, ..plain.clone() }).as_deref(), Some("topics.sensors.record_bytes_max"));
+    assert_eq!(topic("events", Topic { schema: Some("s.json".into()), ..plain }).as_deref(), Some("topics.events.schema"));
+    assert_eq!(wrong(|settings| settings.dead_letters.bytes_per_day_max = 0).as_deref(), Some("dead_letters.bytes_per_day_max"));
+    assert_eq!(wrong(|settings| settings.selection.answers_max = 0).as_deref(), Some("selection.answers_max"));
+    assert_eq!(
+        wrong(|settings| settings.selection.answers_min = settings.selection.answers_max + 1).as_deref(),
+        Some("selection.answers_min")
+    );
+    assert_eq!(
+        wrong(|settings| settings.selection.census_answers = settings.selection.answers_max + 1).as_deref(),
+        Some("selection.census_answers")
+    );
+    assert_eq!(wrong(|settings| settings.selection.lease_seconds = 0).as_deref(), Some("selection.lease_seconds"));
+    assert_eq!(wrong(|settings| settings.loader.roll_age_ms = 0).as_deref(), Some("loader.roll_age_ms"));
 }
 
 /// The smallest segment takes the largest body that is let through with it, also when it is full of the smallest records.

@@ -14,4 +14,5 @@ mod kill;
 mod programs;
 mod stream;
 mod table;
+mod topics;
 mod truth;

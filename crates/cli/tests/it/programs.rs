@@ -114,7 +114,7 @@ pub fn serve_as(mut command: Command, data: &Path, port: u16, log: &Path, settin
             panic!("the server ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
         }
         // A connection alone says little: the kernel takes it before the server does.
-        try_request(port, "GET", "/healthz", "").is_ok_and(|reply| reply.status == 200)
+        try_request(port, "GET", "/healthz", None, "").is_ok_and(|reply| reply.status == 200)
     });
     server
 }
@@ -175,13 +175,19 @@ pub struct Reply {
 
 /// Sends a request and reads the whole answer.
 pub fn request(port: u16, method: &str, path: &str, body: &str) -> Reply {
-    try_request(port, method, path, body).expect("an answer")
+    try_request(port, method, path, None, body).expect("an answer")
 }
 
-fn try_request(port: u16, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+/// As [`request`], with a bearer token.
+pub fn request_as(token: &str, port: u16, method: &str, path: &str, body: &str) -> Reply {
+    try_request(port, method, path, Some(token), body).expect("an answer")
+}
+
+fn try_request(port: u16, method: &str, path: &str, token: Option<&str>, body: &str) -> io::Result<Reply> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    let bearer = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{bearer}content-length: {length}\r\n\r\n{body}")?;
     let mut answer = String::new();
     stream.take(64 << 20).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -28,7 +28,7 @@ async fn send(server: &Server, topic: &str, content_type: &str, body: Vec<u8>) -
 }
 
 #[tokio::test]
-async fn no_content_means_that_each_record_is_stored_or_its_rejection_counted() {
+async fn no_content_means_that_each_record_is_stored_or_its_rejection_kept() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     // The test's runtime has one thread, so that all of the server counts here.

@@ -16,8 +16,8 @@ use collector::{
 use futures::{FutureExt, future::BoxFuture};
 use queue::{Headroom, MemoryQueue, Queue};
 use record::{
-    AcceptAnyObject, Clock, Draft, Durability, Error, ErrorKind, Letter, Offset, Partition, Position, Record, Rejection, RejectionTag, Result,
-    SystemClock, Tail, TailBatch, Topic, TopicSchema, Validator,
+    AcceptAnyObject, Clock, Draft, Durability, Error, ErrorKind, Letter, Offset, Partition, Position, Record, Rejection, RejectionTag,
+    Result, SystemClock, Tail, TailBatch, Topic, TopicSchema, Validator,
 };
 use tokio::sync::watch;
 

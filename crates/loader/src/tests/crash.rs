@@ -13,7 +13,7 @@ use lake::FaultPoint;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use record::{Error, Record};
 
-use super::{World, record};
+use super::{World, letter, record};
 
 const SEEDS: u64 = 40;
 
@@ -21,6 +21,7 @@ const SEEDS: u64 = 40;
 struct Expected {
     first: HashMap<(String, String), i64>,
     repeated: u64,
+    refused: u64,
     tags: Vec<String>,
 }
 
@@ -29,6 +30,10 @@ impl Expected {
     fn store(&mut self, record: &Record, value: Option<i64>) {
         let (topic, id) = (record.topic.to_string(), record.id.to_string());
         match (topic.as_str(), value) {
+            ("dead_letters", _) => {
+                self.refused += 1;
+                self.tags.push("not_json".into());
+            }
             ("elsewhere", _) => self.tags.push("unknown_topic".into()),
             (_, None) => self.tags.push("schema_mismatch".into()),
             (_, Some(value)) => match self.first.get(&(topic.clone(), id.clone())) {
@@ -47,10 +52,16 @@ impl Expected {
 fn random_records(random: &mut SmallRng, expected: &mut Expected) -> Vec<Record> {
     (0..random.random_range(1..12))
         .map(|_| {
-            let topic = ["events", "points", "points", "elsewhere"][usize::from(random.random_range(0..40_u8) / 13)];
+            let topic = ["events", "points", "points", "elsewhere", "dead_letters"][usize::from(random.random_range(0..42_u8) / 10)];
             let (id, value) = (random.random_range(0..40), i64::from(random.random_range(0..8_u8) == 0));
             let is_bad = topic == "points" && random.random_range(0..10_u8) == 0;
-            let payload = if is_bad { "{\"n\":\"bad\"}".to_owned() } else { format!("{{\"n\":{value}}}") };
+            let payload = if topic == "dead_letters" {
+                letter("points", "not JSON")
+            } else if is_bad {
+                "{\"n\":\"bad\"}".to_owned()
+            } else {
+                format!("{{\"n\":{value}}}")
+            };
             let record = record(topic, id, &payload);
             expected.store(&record, (!is_bad).then_some(value));
             record
@@ -108,7 +119,9 @@ async fn walk(seed: u64) -> Vec<FaultPoint> {
     expected.tags.sort();
     assert_eq!(world.tags().await, expected.tags, "L1: dead letters, seed {seed}");
     assert_eq!(progress.repeated(), expected.repeated, "L2: repeats, seed {seed}");
-    assert_eq!((progress.landed(), progress.dead_lettered()), (expected.first.len() as u64, expected.tags.len() as u64), "L2: seed {seed}");
+    let dead_lettered = expected.tags.len() as u64 - expected.refused;
+    let books = (progress.landed(), progress.dead_lettered(), progress.refused);
+    assert_eq!(books, (expected.first.len() as u64, dead_lettered, expected.refused), "L2: seed {seed}");
     let range = world.queue.range(&world.queue.partitions()[0]).expect("a range");
     assert_eq!(range.start, range.end, "everything is committed and trimmed, seed {seed}");
     fired.lock().expect("no panic").clone()
