@@ -39,9 +39,8 @@ pub(crate) fn check(schema: &TopicSchema, json_schema: Option<&JsonSchema>, payl
             None => return Err(unknown(schema, name)),
         }
     }
-    match schema.columns.iter().find(|column| column.required && !fields.iter().any(|(name, _)| *name == column.name)) {
-        Some(missing) => return Err(mismatch(missing, "it is missing")),
-        None => {}
+    if let Some(missing) = schema.columns.iter().find(|column| column.required && !fields.iter().any(|(name, _)| *name == column.name)) {
+        return Err(mismatch(missing, "it is missing"));
     }
     json_schema.map_or(Ok(()), |json_schema| json_schema.check(&json_schema::object(fields)))
 }

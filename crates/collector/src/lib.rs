@@ -22,6 +22,8 @@
 //! | `admin` | what the owner of the data folder asks of a running server |
 //! | `handles` | open files: how many connections may take |
 //! | `handshake` | whose page a WebSocket is of, and its credential |
+//! | `receipts` | what became of a record, `GET /v1/records/{topic}/{id}` |
+//! | `tail_ids` | which ids stand in the queue |
 //! | `limits` | caps, and reading a body under them |
 //! | `unpack` | a packed body → its bytes |
 //! | `metered` | a stream that counts what comes in, by message |
@@ -65,8 +67,10 @@ pub mod limits;
 mod metered;
 pub mod problem;
 mod raw_item;
+pub mod receipts;
 pub mod server;
 pub mod status;
+mod tail_ids;
 mod telemetry;
 pub mod tokens;
 pub mod unpack;

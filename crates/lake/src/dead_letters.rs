@@ -121,15 +121,21 @@ pub async fn each_dead_letter(table: &Table, each: &mut (dyn FnMut(DeadLetter) -
     let names: Vec<String> = columns().into_iter().map(|column| column.name.into_owned()).collect();
     let mut batches = table.scan(Some(&names.iter().map(String::as_str).collect::<Vec<_>>())).await?;
     while let Some(batch) = batches.try_next().await? {
-        for row in 0..batch.num_rows() {
-            let text = |column: usize| batch.column(column).as_string::<i32>().value(row);
-            let letter = letter_of(&batch, row, text)?;
+        for letter in dead_letters_of(&batch)? {
             if letter.tag != RETRIED && !is_settled(&letter) && !each(letter) {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// The dead letters of a batch with all columns, in its order; those that say *sent again* with the rest.
+///
+/// # Errors
+/// `Corrupt` for a row that no loader wrote.
+pub fn dead_letters_of(batch: &RecordBatch) -> Result<Vec<DeadLetter>> {
+    (0..batch.num_rows()).map(|row| letter_of(batch, row, |column| batch.column(column).as_string::<i32>().value(row))).collect()
 }
 
 fn letter_of<'a>(batch: &RecordBatch, row: usize, text: impl Fn(usize) -> &'a str) -> Result<DeadLetter> {

@@ -48,7 +48,7 @@ mod table;
 mod writer;
 
 pub use commit::CursorMove;
-pub use dead_letters::{DeadLetter, Stage, dead_letters_batch, each_dead_letter};
+pub use dead_letters::{DeadLetter, Stage, dead_letters_batch, dead_letters_of, each_dead_letter};
 pub use durable::{Fsync, fsync};
 pub use maintenance::Swept;
 pub use rows::{BadRow, Built, Row, RowHash, build_batch, row_hashes};

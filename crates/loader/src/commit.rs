@@ -5,7 +5,7 @@
 //! Each table has its own cursor and skips what is below it, so a replay repeats exactly the steps that are missing. Dead letters
 //! come first: a topic whose cursor moved never has to be judged again.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 use lake::{CursorMove, DataFile, FaultPoint, FileName, Lake, Stage, Table, dead_letters_batch};
@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     batch::Lane,
     dedup::Fresh,
-    index::Index,
+    index::{Index, Marks},
+    receipts::{Landing, Letter},
     telemetry::{self, Books},
 };
 
@@ -58,7 +59,7 @@ pub(crate) struct Destination {
     pub lake: Lake,
     pub tables: HashMap<Topic, Table>,
     pub dead_letters: Table,
-    pub index: Index,
+    pub index: Arc<Index>,
     pub shutdown: CancellationToken,
 }
 
@@ -74,8 +75,13 @@ impl Destination {
         fresh: &mut Fresh,
         books: &std::sync::Mutex<Books>,
     ) -> Result<()> {
+        let letters = lane.dead.iter().map(Letter::of).collect();
         self.commit_dead(lane, counters, books).await?;
-        let mut known = Vec::new();
+        let mut marks = Marks { letters, ..Marks::default() };
+        if lane.dead_cursor > 0 {
+            marks.known.push((dead_cursor_id(&lane.partition), lane.dead_cursor));
+        }
+        let partition = crate::dedup::partition_digest(&lane.partition);
         let next = lane.next;
         for (topic, waiting) in &mut lane.waiting {
             if waiting.rows + waiting.repeated == 0 {
@@ -95,7 +101,8 @@ impl Destination {
             lane.cursors.insert(topic.clone(), next);
             counters.landed.insert(topic.clone(), landed);
             counters.repeated.insert(topic.clone(), repeated);
-            known.push((app_id, next));
+            marks.known.push((app_id, next));
+            marks.landings.push(Landing { topic: topic.clone(), partition, next, version });
             telemetry::committed(topic, waiting.rows, waiting.repeated, version);
             let mut books = telemetry::lock(books);
             if let Some(topic) = books.topics.get_mut(topic) {
@@ -107,13 +114,12 @@ impl Destination {
             *waiting = crate::batch::Waiting::default();
         }
         lane.waiting.clear();
-        let partition = crate::dedup::partition_digest(&lane.partition);
         let mine: Fresh = fresh.extract_if(|_, seen| seen.partition == partition).collect();
         let mut patience = Patience::new();
         loop {
-            let noted = self.lake.fault(FaultPoint::Index).and_then(|()| match mine.is_empty() && known.is_empty() {
+            let noted = self.lake.fault(FaultPoint::Index).and_then(|()| match mine.is_empty() && marks.is_empty() {
                 true => Ok(()),
-                false => in_place(|| self.index.add(&mine, &known)),
+                false => in_place(|| self.index.add(&mine, &marks)),
             });
             match noted {
                 Ok(()) => break,

@@ -18,7 +18,10 @@ use lake::{FileName, Snapshot, Table};
 use record::{Clock, Digest, Error, Offset, Partition, RecordId, Result, Timestamp, Topic};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 
-use crate::dedup::{Fresh, Seen, fresh_of, partition_digest};
+use crate::{
+    dedup::{Fresh, Seen, fresh_of, partition_digest},
+    receipts::{self, Landing, Letter},
+};
 
 /// topic, 0, record id → [`Seen`], 48 bytes, and when it was noted, 8 bytes.
 const SEEN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("seen_noted");
@@ -34,7 +37,7 @@ const RUNNING: &str = "#running_us";
 /// A new index reads back so much more than the window, since tables have dates and not hours; microseconds.
 const MARGIN_US: i64 = 2 * 86_400_000_000;
 /// The most entries that are forgotten in one transaction.
-const FORGET_MAX: usize = 100_000;
+pub(crate) const FORGET_MAX: usize = 100_000;
 
 type Opener = Arc<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync>;
 
@@ -49,14 +52,31 @@ pub(crate) struct Index {
     window_us: i64,
 }
 
-fn failed(error: impl Into<redb::Error>) -> Error {
+/// What is noted beside the records that landed.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// How far tables are known, by their cursors.
+    pub known: Vec<(String, u64)>,
+    /// The commits.
+    pub landings: Vec<Landing>,
+    /// What is in the dead letters.
+    pub letters: Vec<Letter>,
+}
+
+impl Marks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.landings.is_empty() && self.letters.is_empty()
+    }
+}
+
+pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
     match error.into() {
         error @ redb::Error::Corrupted(_) => Error::corrupt("the index of repeats is damaged: delete it, it is made again").because(error),
         error => Error::unavailable("the index of repeats cannot be used").because(error),
     }
 }
 
-fn key(topic: &Topic, id: &RecordId) -> Vec<u8> {
+pub(crate) fn key(topic: &Topic, id: &RecordId) -> Vec<u8> {
     [topic.as_str().as_bytes(), &[0], id.as_bytes()].concat()
 }
 
@@ -121,7 +141,7 @@ impl Index {
     }
 
     /// Works on the open file; opens it when it is not. After an error it is opened anew at the next call.
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         let mut open = lock(&self.database);
         let database = match &mut *open {
             Some(database) => database,
@@ -149,7 +169,7 @@ impl Index {
         })
     }
 
-    fn known(&self, name: &str) -> Result<Option<u64>> {
+    pub(crate) fn known(&self, name: &str) -> Result<Option<u64>> {
         self.with(|database| {
             let read = database.begin_read().map_err(failed)?;
             let table = read.open_table(KNOWN).map_err(failed)?;
@@ -158,7 +178,7 @@ impl Index {
     }
 
     /// Notes what was committed, and how far the tables are known.
-    pub(crate) fn add(&self, fresh: &Fresh, known: &[(String, u64)]) -> Result<()> {
+    pub(crate) fn add(&self, fresh: &Fresh, marks: &Marks) -> Result<()> {
         self.write(|write, now| {
             let mut table = write.open_table(SEEN).map_err(failed)?;
             let mut by_age = write.open_table(BY_AGE).map_err(failed)?;
@@ -175,9 +195,12 @@ impl Index {
                 table.insert(key.as_slice(), Noted { seen: *seen, at: now }.to_bytes().as_slice()).map_err(failed)?;
                 by_age.insert(age_key(now, &key).as_slice(), ()).map_err(failed)?;
             }
-            let mut marks = write.open_table(KNOWN).map_err(failed)?;
-            for (name, next) in known {
-                marks.insert(name.as_str(), *next).map_err(failed)?;
+            for key in receipts::note(write, marks, now)? {
+                by_age.insert(age_key(now, &key).as_slice(), ()).map_err(failed)?;
+            }
+            let mut known = write.open_table(KNOWN).map_err(failed)?;
+            for (name, next) in &marks.known {
+                known.insert(name.as_str(), *next).map_err(failed)?;
             }
             Ok(())
         })
@@ -196,11 +219,23 @@ impl Index {
                 .take(FORGET_MAX)
                 .map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(failed))
                 .collect::<Result<_>>()?;
-            for key in old {
-                by_age.remove(key.as_slice()).map_err(failed)?;
-                table.remove(&key[8..]).map_err(failed)?;
+            let mut expired = Vec::new();
+            for age_key in &old {
+                by_age.remove(age_key.as_slice()).map_err(failed)?;
+                let key = &age_key[8..];
+                // A key may have been noted twice: as a letter, and later as a row.
+                let is_old = match table.get(key).map_err(failed)? {
+                    Some(found) => Noted::from_bytes(found.value())?.at < before,
+                    None => false,
+                };
+                if is_old {
+                    table.remove(key).map_err(failed)?;
+                    expired.push(key.to_vec());
+                }
             }
-            Ok(())
+            receipts::expire(write, &mut write.open_table(KNOWN).map_err(failed)?, &expired)?;
+            let keys: Vec<Vec<u8>> = old.into_iter().map(|key| key[8..].to_vec()).collect();
+            receipts::forget(write, &keys, before)
         })
     }
 
@@ -248,6 +283,7 @@ impl Index {
                 write.delete_table(BY_AGE).map_err(failed)?;
                 write.delete_table(KNOWN).map_err(failed)?;
                 write.delete_table(TABLES).map_err(failed)?;
+                receipts::delete_tables(write)?;
                 make_tables(write)?;
             }
             let mut known = write.open_table(TABLES).map_err(failed)?;
@@ -272,7 +308,7 @@ impl Index {
             return Ok(());
         }
         let snapshot = table.snapshot().await?;
-        let window_from = self.window_from(&snapshot);
+        let (version, window_from) = (snapshot.version, self.window_from(&snapshot));
         for file in snapshot.files {
             let name = FileName::parse(&file.path);
             let is_new = |name: &FileName| behind.iter().any(|(partition, known, _)| **partition == name.partition && name.last >= *known);
@@ -285,12 +321,25 @@ impl Index {
             let (partition, offset) = name.map_or((Digest::of(&[]), 0), |name| (partition_digest(&name.partition), name.first));
             let mut batches = table.scan_files(vec![file], None)?;
             while let Some(batch) = batches.try_next().await? {
-                self.add(&fresh_of(topic, &batch, (partition, offset), oldest)?, &[])?;
+                self.add(&fresh_of(topic, &batch, (partition, offset), oldest)?, &Marks::default())?;
             }
         }
         let mut known: Vec<(String, u64)> = behind.iter().map(|(partition, _, cursor)| (partition.cursor_id(topic), *cursor)).collect();
         known.push((topic.to_string(), 1));
-        self.add(&Fresh::new(), &known)
+        // Which commit landed each row is not read back: by this one all of them are there.
+        let landing = |(partition, _, next): &(&Partition, u64, u64)| Landing {
+            topic: topic.clone(),
+            partition: partition_digest(partition),
+            next: *next,
+            version,
+        };
+        let landings = behind.iter().map(landing).collect();
+        self.add(&Fresh::new(), &Marks { known, landings, letters: Vec::new() })
+    }
+
+    /// Where the window of a new index begins where no table's dates are known.
+    pub(crate) fn window_start(&self) -> Timestamp {
+        self.clock.now().plus_micros(-self.window_us - MARGIN_US)
     }
 
     /// Where the window of a new index begins: back from now or from the newest date in the table, whichever is earlier. Then neither
@@ -308,7 +357,7 @@ fn make_tables(write: &WriteTransaction) -> Result<()> {
     write.open_table(BY_AGE).map_err(failed)?;
     write.open_table(KNOWN).map_err(failed)?;
     write.open_table(TABLES).map_err(failed)?;
-    Ok(())
+    receipts::make_tables(write)
 }
 
 /// An entry of the index.

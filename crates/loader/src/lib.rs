@@ -13,6 +13,7 @@
 //! | `batch` | what was read and is not committed |
 //! | `dedup` | the rule what a repeat is |
 //! | `index` | which ids landed, on disk; made again from the tables when it is lost |
+//! | `receipts` | which commit landed a record, or why it is a dead letter, for who asks |
 //! | `roll` | when to commit, as a pure function |
 //! | `telemetry` | [`Handle`], [`Progress`], the books (promise L2), metrics and log lines |
 //!
@@ -40,6 +41,7 @@ mod batch;
 mod commit;
 mod dedup;
 mod index;
+mod receipts;
 mod roll;
 mod run;
 mod telemetry;

@@ -113,7 +113,7 @@ impl Loader {
     /// has another schema. `Unavailable` when the lake cannot be reached or another loader uses the index.
     pub async fn open(parts: Parts, config: Config) -> Result<(Self, Handle)> {
         let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
-        let index = Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?;
+        let index = Arc::new(Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?);
         let topics: HashMap<Topic, TopicSchema> = parts.topics.iter().map(|schema| (schema.topic.clone(), schema.clone())).collect();
         let mut tables = HashMap::new();
         for schema in &parts.topics {
@@ -136,7 +136,10 @@ impl Loader {
             to.index.catch_up(topic, table, &lanes.iter().map(cursor).collect::<Vec<_>>()).await?;
         }
         let books = Arc::new(Mutex::new(opening_books(&to.tables, &lanes, &counters)));
-        let handle = Handle { queue: Arc::clone(&parts.queue), books: Arc::clone(&books), flushes: sender };
+        let dead = lanes.iter().map(|lane| (lane.partition.clone(), lane.dead_cursor)).collect::<Vec<_>>();
+        to.index.catch_up_letters(&to.dead_letters, &dead).await?;
+        let (queue, index) = (Arc::clone(&parts.queue), Arc::clone(&to.index));
+        let handle = Handle { queue, index, books: Arc::clone(&books), flushes: sender };
         let loader = Self {
             topics: Arc::new(topics),
             to,

@@ -9,7 +9,7 @@ use queue::Queue;
 use record::{Error, Offset, Partition, Result, Topic};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{batch::Lane, roll::Reason};
+use crate::{batch::Lane, index::Index, roll::Reason};
 
 /// One topic's books, over all partitions of this queue and across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,7 @@ pub(crate) type Flush = oneshot::Sender<()>;
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) index: Arc<Index>,
     pub(crate) books: Arc<Mutex<Books>>,
     pub(crate) flushes: mpsc::Sender<Flush>,
 }

@@ -14,6 +14,7 @@
 //! | `outcome` | [`Outcome`]: exactly one for each record of a request (promise C1) |
 //! | `rejection` | [`Rejection`] and its [`RejectionTag`]: why a record cannot be stored as it is |
 //! | `letter` | [`Letter`]: a rejected record, as the queue keeps it |
+//! | `receipt` | [`Receipt`]: what became of a stored record; [`Receipts`]: who knows it |
 //! | `tail` | [`Tail`]: reading stored records by position |
 //! | `error` | [`Error`] and [`ErrorKind`]: named by what to do next |
 //! | `problem` | [`ProblemDetails`] and [`bearer_token`]: how all rooms refuse over HTTP, as pure data |
@@ -40,6 +41,7 @@ mod error;
 mod letter;
 mod outcome;
 mod problem;
+mod receipt;
 #[allow(clippy::module_inception)]
 mod record;
 mod rejection;
@@ -54,6 +56,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use letter::{Letter, RETRIED};
 pub use outcome::Outcome;
 pub use problem::{ProblemDetails, bearer_token};
+pub use receipt::{Receipt, Receipts};
 pub use record::{Door, Durability, Offset, Partition, Position, Record, RecordId};
 pub use rejection::{Rejection, RejectionTag};
 pub use schema::{Column, ColumnKind, TopicSchema};

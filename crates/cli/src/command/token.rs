@@ -72,7 +72,8 @@ pub fn run(args: Args) -> Result<()> {
             let expires_at = expires_in_days.map(|days| now.plus_micros(days * DAY_US).to_string());
             let made = create(&place.settings()?, NewToken { name, topics, expires_at }, now)?;
             say(format_args!("token {} for {}; it is shown this once:", made.token.id, made.token.topics.join(", ")));
-            Ok(if json { print(serde_json::to_string(&made)?)? } else { print(&made.secret)? })
+            print(if json { serde_json::to_string(&made)? } else { made.secret })?;
+            Ok(())
         }
         Command::List { place, json } => {
             let tokens = match source(&place.settings()?)? {

@@ -13,7 +13,9 @@ use collector::{
     admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    letters, status,
+    letters,
+    receipts::{self, Desk},
+    status,
     tokens::Tokens,
     websocket,
 };
@@ -141,6 +143,9 @@ impl Server {
         let _ = metrics::set_global_recorder(prometheus);
         let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
         let records = records.merge(websocket::router(ingest.clone(), websocket::Config::default()));
+        let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
+        tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
+        let records = records.merge(receipts::router(desk));
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
         let app = records.merge(status::router(ingest, metrics_handle)).merge(admin::router(admin)).merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.

@@ -107,6 +107,48 @@ fn a_rejected_record_is_kept_and_sent_again_once_its_topic_takes_it() {
     assert!(String::from_utf8_lossy(&books.stderr).contains("no dead letters"));
 }
 
+fn state(token: &str, port: u16, id: &str) -> (u16, Value) {
+    let reply = request_as(token, port, "GET", &format!("/v1/records/sensors/{id}"), "");
+    (reply.status, serde_json::from_str(&reply.body).expect("JSON"))
+}
+
+/// A server that died before anybody was told can still be asked. Seen to fail without the queue's tail: 404 until it landed.
+#[test]
+fn a_receipt_says_what_became_of_a_record() {
+    let (folder, port) = (folder_with(30), free_port());
+    let folder = folder.path();
+    // Nothing lands until it is told to.
+    fs::write(folder.join("crowdread.toml"), SETTINGS.replace("roll_age_ms = 100", "roll_age_ms = 3600000")).expect("written");
+    let mut server = start(folder, port);
+    let made = json_of(&mut run(folder, &["token", "create", "--topic", "sensors", "--json"]));
+    let secret = made["secret"].as_str().expect("a secret");
+    let ids = ["1", "2", "3"].map(|last| format!("0192f0c4-8c5e-7000-8000-00000000000{last}"));
+    let good = format!("{{\"record_id\":\"{}\",\"device\":\"attic\",\"celsius\":21.5}}", ids[0]);
+    let warm = format!("{{\"record_id\":\"{}\",\"device\":\"attic\",\"celsius\":35}}", ids[1]);
+    assert_eq!(post(secret, port, &format!("{good}\n{warm}\n")), ["stored", "rejected"]);
+    let check = |port: u16, first: &str| {
+        let (status, told) = state(secret, port, &ids[0]);
+        assert_eq!((status, told["state"].as_str()), (200, Some(first)), "{told}");
+        assert!(told["receipt"].as_str().is_some_and(|receipt| receipt.ends_with("/0:0")), "{told}");
+        assert_eq!(told["table_version"].is_u64(), first == "landed", "{told}");
+        let (status, told) = state(secret, port, &ids[1]);
+        assert_eq!((status, told["state"].as_str(), told["tag"].as_str()), (200, Some("dead_letter"), Some("schema_mismatch")), "{told}");
+        let (status, told) = state(secret, port, &ids[2]);
+        assert_eq!((status, told["code"].as_str()), (404, Some("unknown_record")), "{told}");
+    };
+    check(port, "stored");
+    server.kill();
+    let mut server = start(folder, port);
+    check(port, "stored");
+    server.end();
+    let mut server = start(folder, port);
+    check(port, "landed");
+    assert_eq!(request(port, "GET", &format!("/v1/records/sensors/{}", ids[0]), "").status, 401);
+    assert_eq!(state(secret, port, "nonsense").0, 400);
+    assert_eq!(request_as(secret, port, "GET", &format!("/v1/records/nowhere/{}", ids[0]), "").status, 404);
+    server.end();
+}
+
 #[test]
 fn a_token_works_from_its_making_to_its_revoking() {
     let (folder, port) = (folder_with(30), free_port());

@@ -15,7 +15,7 @@ use redb::{Database, DatabaseError, StorageBackend, StorageError, backends::File
 use super::*;
 use crate::{
     dedup::{Fresh, Seen},
-    index::Index,
+    index::{Index, Marks},
 };
 
 fn events(numbers: Range<u64>) -> Vec<Record> {
@@ -156,12 +156,12 @@ fn ids_are_forgotten_by_the_time_of_running_whatever_the_clocks_say() {
     let known = |index: &Index, numbers| index.lookup(ids(numbers).into_iter()).expect("reads").len();
     let open = || Index::open(folder.path(), 7 * DAY_US as i64, Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>).expect("opens");
     let index = open();
-    index.add(&fresh(0..10, 0), &[]).expect("adds");
-    index.add(&fresh(10..20, i64::MAX), &[]).expect("adds");
+    index.add(&fresh(0..10, 0), &Marks::default()).expect("adds");
+    index.add(&fresh(10..20, i64::MAX), &Marks::default()).expect("adds");
     index.forget().expect("forgets");
     assert_eq!(known(&index, 0..20), 20, "a time far ahead makes nothing old");
     clock.advance_micros(5 * DAY_US);
-    index.add(&fresh(20..30, 0), &[]).expect("adds");
+    index.add(&fresh(20..30, 0), &Marks::default()).expect("adds");
     drop(index);
     // Time during which no loader runs does not count.
     clock.advance_micros(100 * DAY_US);
@@ -221,14 +221,14 @@ fn the_index_works_again_when_its_disk_has_room_again() {
         Database::builder().create_with_backend(Full(FileBackend::new(file)?, Arc::clone(&is_full)))
     };
     let index = Index::open_with(folder.path(), 1, Arc::new(SystemClock::new()), Arc::new(open)).expect("opens");
-    index.add(&fresh(0..10, 0), &[]).expect("adds");
+    index.add(&fresh(0..10, 0), &Marks::default()).expect("adds");
     full.store(true, Ordering::SeqCst);
     for _ in 0..3 {
-        let error = index.add(&fresh(10..2_000, 0), &[]).expect_err("full");
+        let error = index.add(&fresh(10..2_000, 0), &Marks::default()).expect_err("full");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
     full.store(false, Ordering::SeqCst);
-    index.add(&fresh(10..2_000, 0), &[]).expect("adds");
+    index.add(&fresh(10..2_000, 0), &Marks::default()).expect("adds");
     assert_eq!(index.lookup(ids(0..2_000).into_iter()).expect("reads").len(), 2_000);
     assert!(openings.load(Ordering::SeqCst) >= 2, "it was opened again");
 }
@@ -238,7 +238,7 @@ fn the_index_works_again_when_its_disk_has_room_again() {
 fn an_index_that_cannot_be_opened_now_is_not_deleted() {
     let folder = TempDir::new().expect("a folder");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    Index::open(folder.path(), 1, Arc::clone(&clock)).expect("made").add(&fresh(0..10, 0), &[]).expect("adds");
+    Index::open(folder.path(), 1, Arc::clone(&clock)).expect("made").add(&fresh(0..10, 0), &Marks::default()).expect("adds");
     for errno in [24, 23, 13, 5, 28] {
         // Too many open files, of this process and of all; not ours; a bad sector; no room.
         let fails = move |_: &Path| Err(DatabaseError::Storage(StorageError::Io(std::io::Error::from_raw_os_error(errno))));
