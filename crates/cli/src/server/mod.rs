@@ -113,14 +113,8 @@ impl Server {
         let (doors_shutdown, rest_shutdown) = (CancellationToken::new(), CancellationToken::new());
         let overview = declared.iter().map(|topic| (topic.schema.topic.to_string(), topic.is_open)).collect();
         let topics = [TopicSchema::answers()].into_iter().chain(declared.iter().map(|topic| topic.schema.clone())).collect();
-        let hold = live.clone();
-        let loader_config = loader::Config {
-            roll: loader::Limits { age_us_max: settings.loader.roll_age_ms.saturating_mul(1_000), ..loader::Limits::default() },
-            keep_below: Some(Arc::new(move |_: &Partition| hold.counted_below())),
-            ..loader::Config::new(&folder.join("index"))
-        };
         let parts = loader::Parts { queue: queue.clone(), lake, topics, clock: clock.clone() };
-        let (opened, loader) = loader::Loader::open(parts, loader_config).await?;
+        let (opened, loader) = loader::Loader::open(parts, loader_config(&settings, &folder, &live)).await?;
         let loading = tokio::spawn(opened.run(rest_shutdown.clone()));
         let (following, miscounted) = threads::follow(live.clone(), queue.clone(), partition, next, rest_shutdown.clone())?;
         let threads = vec![following, threads::refresh(live.clone(), clock.clone(), rest_shutdown.clone())?];
@@ -136,18 +130,16 @@ impl Server {
             owner_token: owner.token.clone(),
         };
         let web = Arc::new(Web::new(live.clone(), identity, places).ending_with(doors_shutdown.clone()));
-        let prometheus = PrometheusBuilder::new().build_recorder();
-        let metrics_handle = prometheus.handle();
-        upkeep(metrics_handle.clone(), rest_shutdown.clone());
-        // A second server in the same process (in tests) keeps the first one's recorder.
-        let _ = metrics::set_global_recorder(prometheus);
         let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
         let records = records.merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
         let records = records.merge(receipts::router(desk));
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
-        let app = records.merge(status::router(ingest, metrics_handle)).merge(admin::router(admin)).merge(web::router(web));
+        let app = records
+            .merge(status::router(ingest, record_metrics(rest_shutdown.clone())))
+            .merge(admin::router(admin))
+            .merge(web::router(web));
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(collector::server::run(listener, app, collector::server::Config::default(), doors_shutdown.clone()));
@@ -288,6 +280,25 @@ fn ingest_config(settings: &Settings) -> ingest::Config {
         ..letters::Config::default()
     };
     config
+}
+
+/// The queue keeps what the live state has not counted.
+fn loader_config(settings: &Settings, folder: &Folder, live: &Arc<Live>) -> loader::Config {
+    let hold = live.clone();
+    loader::Config {
+        roll: loader::Limits { age_us_max: settings.loader.roll_age_ms.saturating_mul(1_000), ..loader::Limits::default() },
+        keep_below: Some(Arc::new(move |_: &Partition| hold.counted_below())),
+        ..loader::Config::new(&folder.join("index"))
+    }
+}
+
+fn record_metrics(shutdown: CancellationToken) -> PrometheusHandle {
+    let prometheus = PrometheusBuilder::new().build_recorder();
+    let handle = prometheus.handle();
+    upkeep(handle.clone(), shutdown);
+    // A second server in the same process (in tests) keeps the first one's recorder.
+    let _ = metrics::set_global_recorder(prometheus);
+    handle
 }
 
 /// Drains the samples of histograms into their summaries every few seconds: otherwise they grow for as long as nobody asks for metrics.
