@@ -22,7 +22,7 @@ const fn need(thing: &'static str, package: &'static str) -> Need {
 }
 
 /// What the tests of real programs use.
-pub const TEST_NEEDS: [Need; 10] = [
+pub const TEST_NEEDS: [Need; 11] = [
     need("tesseract", "tesseract-ocr"),
     need("/usr/share/tesseract-ocr/5/tessdata/eng.traineddata", "tesseract-ocr-eng"),
     need("/usr/share/tesseract-ocr/5/tessdata/spa.traineddata", "tesseract-ocr-spa"),
@@ -33,10 +33,12 @@ pub const TEST_NEEDS: [Need; 10] = [
     need("chromedriver", "chromium-driver"),
     need("xmllint", "libxml2-utils"),
     need("curl", "curl"),
+    need("mosquitto_pub", "mosquitto-clients"),
 ];
 
 /// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 5] = ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2", "websockets==17.4"];
+const PYTHON_PACKAGES: [&str; 6] =
+    ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2", "websockets==17.4", "paho-mqtt==2.2.0"];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
 /// not part of this repository: ALTO's are under CC BY-SA 4.0.

@@ -24,19 +24,19 @@ fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections fit under a limit of open files; at least one.
-fn fitting(connections_max: usize, limit: Option<u64>) -> usize {
+/// How many connections of one of some listeners fit under a limit of open files; at least one.
+fn fitting(connections_max: usize, listeners: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return connections_max };
     let reserved = (limit / 4).max(RESERVED_MIN.min(limit / 2));
-    connections_max.min(usize::try_from(limit - reserved).unwrap_or(usize::MAX)).max(1)
+    connections_max.min(usize::try_from(limit - reserved).unwrap_or(usize::MAX) / listeners).max(1)
 }
 
-/// How many connections there may be of those that are asked for, once the limit is raised; says so in the log. Only who asked for a
+/// How many connections a door may have of those that are asked for, where so many listeners share what there is, once the limit is raised; says so in the log. Only who asked for a
 /// number is warned of a smaller one.
-pub(crate) fn connections_max(asked: Option<usize>) -> usize {
+pub(crate) fn connections_max(door: &'static str, asked: Option<usize>, listeners: usize) -> usize {
     let limit = raise();
-    let fitting = fitting(asked.unwrap_or(CONNECTIONS_MAX), limit);
-    telemetry::connections_limited(asked, fitting, limit);
+    let fitting = fitting(asked.unwrap_or(CONNECTIONS_MAX), listeners, limit);
+    telemetry::connections_limited(door, asked, fitting, limit);
     fitting
 }
 

@@ -11,6 +11,7 @@
 //! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
 //! | `cors` | which pages of other origins may use a door |
 //! | `websocket` | the WebSocket door, `/v1/stream/{topic}` |
+//! | `mqtt` | the MQTT door, a listener of its own; it names its parts `mqtt_…` |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
@@ -65,6 +66,12 @@ pub mod json_schema;
 pub mod letters;
 pub mod limits;
 mod metered;
+pub mod mqtt;
+mod mqtt_conversation;
+mod mqtt_packet;
+mod mqtt_session;
+mod mqtt_stream;
+mod mqtt_topics;
 pub mod problem;
 mod raw_item;
 pub mod receipts;

@@ -136,6 +136,15 @@ impl Budget {
         Ok(Held { bytes, _room: room })
     }
 
+    /// Makes the room as large as `length` bytes need: takes what is missing, as [`take`](Self::take) does, and gives back the rest.
+    pub(crate) fn fit(&self, room: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), BodyError> {
+        self.take(room, length)?;
+        if let Some(room) = room {
+            drop(room.split(room.num_permits().saturating_sub(length.div_ceil(PIECE_BYTES))));
+        }
+        Ok(())
+    }
+
     /// Makes the room at least `length` bytes large, without waiting: whoever waits for room while holding some can wait for ever.
     pub(crate) fn take(&self, room: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), BodyError> {
         let have = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

@@ -51,6 +51,8 @@ pub struct Config {
     /// The most connections at a time; more wait in the kernel's backlog. Fewer, with a warning, where the system does not let the
     /// process have so many files open. `None`: as many as the system allows, 16,384 at most.
     pub connections_max: Option<usize>,
+    /// How many listeners share the limit of open files, this one among them: each takes its part of what connections may have.
+    pub listeners: usize,
     /// The time for the head of a request, hence also how long a connection may idle, in milliseconds.
     pub header_timeout_ms: u64,
     /// The largest head of a request, in bytes.
@@ -71,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: None,
+            listeners: 1,
             header_timeout_ms: 30_000,
             header_bytes_max: 16 * 1024,
             headers_max: 100,
@@ -87,8 +90,8 @@ impl Default for Config {
 /// # Errors
 /// `Invalid` for a read buffer that is too small, or no connection at all.
 pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: CancellationToken) -> Result<()> {
-    if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) {
-        return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max at least 1"));
+    if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) || config.listeners == 0 {
+        return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max and listeners at least 1"));
     }
     let server = Arc::new(Server {
         // Innermost first: a panic becomes a refusal, and no refusal leaves without its form.
@@ -100,23 +103,16 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
         cut_off: AtomicUsize::new(0),
         shutdown,
     });
-    let places = Arc::new(Semaphore::new(handles::connections_max(config.connections_max).min(Semaphore::MAX_PERMITS)));
+    let connections_max = handles::connections_max("http", config.connections_max, config.listeners);
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = server.shutdown.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept("http", &listener, &places) => accepted,
         };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                telemetry::accept_failed(&error);
-                // Too many open files goes by when a connection ends; until then accept would fail at once, in a loop.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+        let Some((stream, place)) = accepted else { continue };
         let place = Place::new(Arc::clone(&server), place, connections.token());
         let server = Arc::clone(&server);
         connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
@@ -126,15 +122,26 @@ pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: C
     connections.close();
     // Ends: each connection gives up by itself when its time is over.
     connections.wait().await;
-    telemetry::shut_down(server.cut_off.load(Ordering::Relaxed));
+    telemetry::shut_down("http", server.cut_off.load(Ordering::Relaxed));
     Ok(())
 }
 
-/// A connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+/// A connection, once there is a place for it; nothing when the system gave none.
+pub(crate) async fn accept(
+    door: &'static str,
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            telemetry::accept_failed(door, &error);
+            // Too many open files goes by when a connection ends; until then accept would fail at once, in a loop.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
 }
 
 fn http1(config: &Config) -> http1::Builder {

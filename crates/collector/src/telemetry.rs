@@ -73,20 +73,42 @@ pub(crate) fn closed(door: &'static str, code: u16, reason: &'static str) {
     tracing::debug!(door, code, reason, "connection closed");
 }
 
-/// Counts a WebSocket as open until it is dropped.
-pub(crate) struct OpenSocket(());
+/// Counts a connection as open, in the gauge of that name, until it is dropped.
+pub(crate) struct Open(&'static str);
 
-impl OpenSocket {
-    pub(crate) fn new() -> Self {
-        metrics::gauge!("crowdread_websocket_connections").increment(1.0);
-        Self(())
+impl Open {
+    pub(crate) fn new(gauge: &'static str) -> Self {
+        metrics::gauge!(gauge).increment(1.0);
+        Self(gauge)
     }
 }
 
-impl Drop for OpenSocket {
+impl Drop for Open {
     fn drop(&mut self) {
-        metrics::gauge!("crowdread_websocket_connections").decrement(1.0);
+        metrics::gauge!(self.0).decrement(1.0);
     }
+}
+
+/// Records of MQTT's QoS 0, of which nobody is told: they are counted apart.
+pub(crate) fn mqtt_unacknowledged(topic: &str, outcomes: &[Outcome]) {
+    let stored = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count();
+    for (outcome, count) in [("stored", stored), ("rejected", outcomes.len() - stored)] {
+        if count > 0 {
+            let labels = [("topic", topic.to_owned()), ("outcome", outcome.to_owned())];
+            metrics::counter!("crowdread_mqtt_unacknowledged_records_total", &labels).increment(count as u64);
+        }
+    }
+}
+
+/// A will could not be stored when its client went.
+pub(crate) fn mqtt_will_lost(topic: &str) {
+    metrics::counter!("crowdread_mqtt_wills_lost_total", "topic" => topic.to_owned()).increment(1);
+    tracing::warn!(topic, "a will could not be stored; its client is gone");
+}
+
+/// How many sessions of MQTT are kept without a connection.
+pub(crate) fn mqtt_sessions(kept: usize) {
+    metrics::gauge!("crowdread_mqtt_sessions_kept").set(kept as f64);
 }
 
 /// How many connections are open now.
@@ -95,13 +117,13 @@ pub(crate) fn connections(open: usize) {
 }
 
 /// How many connections are taken, of those that were asked for, under the limit of open files.
-pub(crate) fn connections_limited(asked: Option<usize>, connections_max: usize, limit: Option<u64>) {
-    metrics::gauge!("crowdread_http_connections_max").set(connections_max as f64);
+pub(crate) fn connections_limited(door: &'static str, asked: Option<usize>, connections_max: usize, limit: Option<u64>) {
+    metrics::gauge!(format!("crowdread_{door}_connections_max")).set(connections_max as f64);
     let open_files_max = limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
     if let Some(asked) = asked.filter(|asked| connections_max < *asked) {
-        tracing::warn!(asked, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
+        tracing::warn!(door, asked, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
     } else {
-        tracing::info!(connections_max, open_files_max, "connections are taken");
+        tracing::info!(door, connections_max, open_files_max, "connections are taken");
     }
 }
 
@@ -111,16 +133,16 @@ pub(crate) fn handles_not_raised(error: &std::io::Error) {
 }
 
 /// The listening socket gave an error, such as too many open files.
-pub(crate) fn accept_failed(error: &std::io::Error) {
-    metrics::counter!("crowdread_http_accept_errors_total").increment(1);
-    tracing::warn!(%error, "cannot accept a connection; trying again");
+pub(crate) fn accept_failed(door: &'static str, error: &std::io::Error) {
+    metrics::counter!(format!("crowdread_{door}_accept_errors_total")).increment(1);
+    tracing::warn!(door, %error, "cannot accept a connection; trying again");
 }
 
 /// What shutdown left behind.
-pub(crate) fn shut_down(cut_off: usize) {
+pub(crate) fn shut_down(door: &'static str, cut_off: usize) {
     if cut_off == 0 {
-        tracing::info!("http door closed; every request under way was answered");
+        tracing::info!(door, "door closed; everything under way was answered");
     } else {
-        tracing::warn!(connections = cut_off, "http door closed; these connections did not finish in time and were cut off");
+        tracing::warn!(door, connections = cut_off, "door closed; these connections did not finish in time and were cut off");
     }
 }

@@ -173,7 +173,7 @@ impl Shared {
         let budget = self.budget.clone();
         let stream = Metered::new(TokioIo::new(upgraded), budget, BUFFER_BYTES);
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(protocol(&topic.caps))).await;
-        let _open = telemetry::OpenSocket::new();
+        let _open = telemetry::Open::new("crowdread_websocket_connections");
         let mut conversation =
             Conversation { shared: self, topic, socket, flight: FuturesOrdered::new(), records: 0, next_seq: 0, pinged: None };
         let all = async {

@@ -27,7 +27,7 @@ pub fn run(args: Args) -> Result<()> {
     let folder = Folder::claim_for_server(&settings.data)?;
     runtime()?.block_on(async {
         let end = interrupt::catch()?;
-        let listener = server::listen(&settings.listen).await?;
+        let listener = server::listen(&settings.listen, "choose another with --listen").await?;
         let server = Server::start(settings, folder, listener).await?;
         greet(&server)?;
         let ended = server.run_until(end.cancelled()).await;
@@ -48,6 +48,9 @@ fn greet(server: &Server) -> Result<()> {
     }
     say(format_args!("  read    {read}"));
     say(format_args!("  board   {board}"));
+    if let Some(mqtt) = server.mqtt_address() {
+        say(format_args!("  mqtt    {mqtt}"));
+    }
     say(format_args!("  table   {}", server.table()));
     let topics = server.topics().iter().map(|(name, is_open)| if *is_open { name.clone() } else { format!("{name} (with a token)") });
     say(format_args!("  topics  {}", topics.collect::<Vec<_>>().join(", ")));

@@ -1,6 +1,7 @@
 //! All rooms plugged together: doors → journal → loader → table, and beside it the live state with the pages.
 
 mod catch_up;
+mod doors;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -38,6 +39,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use catch_up::{is_there, load_live};
+use doors::Doors;
 use threads::Thread;
 
 use crate::{
@@ -65,6 +67,7 @@ pub struct Server {
     doors_shutdown: CancellationToken,
     rest_shutdown: CancellationToken,
     doors: JoinHandle<record::Result<()>>,
+    mqtt_address: Option<SocketAddr>,
     loading: JoinHandle<record::Result<()>>,
     threads: Vec<Thread>,
     /// The error that ended the counting of answers.
@@ -80,13 +83,13 @@ pub struct Server {
 ///
 /// # Errors
 /// `Unavailable` when the address is taken, `Invalid` when it is none.
-pub async fn listen(address: &str) -> Result<TcpListener> {
+pub async fn listen(address: &str, mend: &'static str) -> Result<TcpListener> {
     let parsed: SocketAddr =
         address.parse().map_err(|error| Error::invalid("not an address such as 127.0.0.1:8080").with("found", address).because(error))?;
     Ok(TcpListener::bind(parsed).await.map_err(|error| {
         Error::unavailable("cannot listen on this address")
             .with("address", address)
-            .with("mend", "choose another with --listen")
+            .with("mend", mend)
             .because(error)
     })?)
 }
@@ -140,9 +143,11 @@ impl Server {
             .merge(status::router(ingest, record_metrics(rest_shutdown.clone())))
             .merge(admin::router(admin))
             .merge(web::router(web));
+        let doors = Doors::open(listener, &ingest, &settings.doors).await?;
+        let mqtt_address = doors.mqtt_address();
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
-        let doors = tokio::spawn(collector::server::run(listener, app, collector::server::Config::default(), doors_shutdown.clone()));
+        let doors = tokio::spawn(doors.run(app, ingest, doors_shutdown.clone()));
         Ok(Self {
             url,
             join_url,
@@ -152,6 +157,7 @@ impl Server {
             doors_shutdown,
             rest_shutdown,
             doors,
+            mqtt_address,
             loading,
             threads,
             miscounted,
@@ -165,6 +171,11 @@ impl Server {
     /// Its address for programs on this machine, such as `http://127.0.0.1:8080`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address of the MQTT door for programs on this machine, if there is one.
+    pub fn mqtt_address(&self) -> Option<SocketAddr> {
+        self.mqtt_address
     }
 
     /// The address that people open, such as `http://192.168.1.7:8080/`.

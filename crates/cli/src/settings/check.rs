@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive};
 
-use super::{Settings, Topic};
+use super::{Mqtt, Settings, Topic};
 
 /// The smallest segment: the largest record (64 KiB) and a door's smallest body fit in many times.
 const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 20)..=(1 << 30);
@@ -56,6 +56,7 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         .or_else(|| topics.iter().find_map(|(name, topic)| wrong_topic(name, topic, doors.body_bytes_max as u64)))
         .or_else(|| within("dead_letters.bytes_per_day_max", dead_letters.bytes_per_day_max, (1 << 20)..=(1 << 50)))
         .or_else(|| within("dead_letters.burst_bytes_max", dead_letters.burst_bytes_max, (8 << 20)..=(1 << 40)))
+        .or_else(|| mqtt_wrong(&doors.mqtt))
         .or_else(|| within("selection.answers_max", answers_max, 1..=10_000))
         .or_else(|| within("selection.answers_min", u64::from(selection.answers_min), 1..=answers_max))
         .or_else(|| within("selection.census_answers", u64::from(selection.census_answers), 1..=answers_max))
@@ -76,6 +77,17 @@ fn wrong_topic(name: &str, topic: &Topic, body_bytes_max: u64) -> Option<Wrong> 
             let expected = format!("1 to {body_bytes_max} (doors.body_bytes_max)");
             unless((1..=body_bytes_max.min(RECORD_BYTES_MAX)).contains(&most), setting(".record_bytes_max"), most, expected)
         })
+}
+
+fn mqtt_wrong(mqtt: &Mqtt) -> Option<Wrong> {
+    let is_address = |listen: &String| listen.parse::<SocketAddr>().is_ok();
+    let listen = mqtt.listen.as_ref().filter(|listen| !is_address(listen));
+    let wrong_listen =
+        listen.map(|listen| Wrong { setting: "doors.mqtt.listen".to_owned(), found: listen.clone(), expected: "an address such as 127.0.0.1:1883".to_owned() });
+    wrong_listen.or_else(|| {
+        let (mapping, expected) = mqtt.topics.iter().find_map(|mapping| Some((mapping, mapping.wrong()?)))?;
+        Some(Wrong { setting: "doors.mqtt.topics".to_owned(), found: format!("{mapping:?}"), expected })
+    })
 }
 
 fn unless(fits: bool, setting: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Option<Wrong> {

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use collector::mqtt::Mapping;
 use figment::{
     Figment, Metadata,
     providers::{Env, Format, Serialized, Toml},
@@ -61,6 +62,18 @@ pub struct Doors {
     pub body_bytes_max: usize,
     /// The origins whose pages may send records and read the answers, such as `https://pages.example`; `*` for all.
     pub cors_origins: Vec<String>,
+    /// The MQTT door.
+    pub mqtt: Mqtt,
+}
+
+/// The MQTT door.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// The address to listen on; without one the door stays shut.
+    pub listen: Option<String>,
+    /// Which of MQTT's topics are ours, beside those that have our topics' names.
+    pub topics: Vec<Mapping>,
 }
 
 /// A topic.
@@ -142,7 +155,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             lake: None,
             join_url: None,
-            doors: Doors { body_bytes_max: 1 << 20, cors_origins: Vec::new() },
+            doors: Doors { body_bytes_max: 1 << 20, cors_origins: Vec::new(), mqtt: Mqtt { listen: None, topics: Vec::new() } },
             topics: BTreeMap::from([("events".to_owned(), Topic { schema: None, record_bytes_max: record_bytes_max(), open: true })]),
             dead_letters: DeadLetters { bytes_per_day_max: letters.bytes_per_day_max, burst_bytes_max: letters.burst_bytes_max },
             selection: Selection {

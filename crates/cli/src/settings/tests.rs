@@ -22,6 +22,12 @@ fn a_setting_that_cannot_be_is_named() {
         wrong(|settings| settings.doors.cors_origins = vec!["https://pages.example/".to_owned()]).as_deref(),
         Some("doors.cors_origins")
     );
+    assert_eq!(wrong(|settings| settings.doors.mqtt.listen = Some("127.0.0.1:1883".to_owned())), None);
+    assert_eq!(wrong(|settings| settings.doors.mqtt.listen = Some("1883".to_owned())).as_deref(), Some("doors.mqtt.listen"));
+    let mapping = |filter: &str| collector::mqtt::Mapping { filter: filter.to_owned(), topic: "events".to_owned(), topic_field: None };
+    assert_eq!(wrong(|settings| settings.doors.mqtt.topics = vec![mapping("sensors/#")]), None);
+    let mappings = vec![mapping("sensors/#"), mapping("#/sensors")];
+    assert_eq!(wrong(|settings| settings.doors.mqtt.topics = mappings).as_deref(), Some("doors.mqtt.topics"));
     let topic = |name: &str, topic: Topic| wrong(|settings| drop(settings.topics.insert(name.to_owned(), topic)));
     let plain = Topic { schema: None, record_bytes_max: 4_096, open: false };
     assert_eq!(topic("sensors", plain.clone()), None);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn connections_leave_handles_to_the_others() {
-    let check = |wanted, limit, expected| assert_eq!(fitting(wanted, limit), expected, "{wanted} wanted of {limit:?}");
+    let check = |wanted, limit, expected| assert_eq!(fitting(wanted, 1, limit), expected, "{wanted} wanted of {limit:?}");
     check(16_384, None, 16_384);
     check(16_384, Some(1_048_576), 16_384);
     check(16_384, Some(16_384), 12_288);
@@ -14,6 +14,7 @@ fn connections_leave_handles_to_the_others() {
     check(16_384, Some(64), 32);
     check(16_384, Some(1), 1);
     check(16_384, Some(0), 1);
+    assert_eq!(fitting(16_384, 2, Some(4_096)), 1_536, "two listeners share what there is");
 }
 
 #[test]

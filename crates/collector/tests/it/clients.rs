@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Whether programs that are no part of a Rust toolchain are left out.
-fn is_quick() -> bool {
+pub fn is_quick() -> bool {
     let quick = std::env::var_os("CROWDREAD_QUICK").is_some();
     if quick {
         println!("skipped: --quick leaves out what needs more than a Rust toolchain");
@@ -28,7 +28,7 @@ async fn start(queue: &Arc<Rigged>) -> Server {
 }
 
 /// Runs a program to its end while the server goes on; it must succeed. Gives what it wrote.
-async fn run(mut command: Command) -> String {
+pub async fn run(mut command: Command) -> String {
     let running = tokio::task::spawn_blocking(move || {
         let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -39,9 +39,13 @@ async fn run(mut command: Command) -> String {
 
 /// Runs a Python script with the server's address as its argument; it prints JSON.
 async fn python(server: &Server, script: &str) -> Value {
+    python_at(&format!("http://{}", server.address), script).await
+}
+
+pub async fn python_at(address: &str, script: &str) -> Value {
     let python = std::env::var_os("CROWDREAD_PYTHON").map(PathBuf::from).expect("CROWDREAD_PYTHON: run the tests with `cargo xtask test`");
     let mut command = Command::new(python);
-    command.args(["-c", script]).arg(format!("http://{}", server.address));
+    command.args(["-c", script]).arg(address);
     serde_json::from_str(&run(command).await).expect("JSON")
 }
 
@@ -54,7 +58,7 @@ async fn curl(args: &[&str], url: &str) -> (u16, String) {
     (status.parse().expect("a number"), body.to_owned())
 }
 
-fn payloads(queue: &Rigged) -> Vec<Value> {
+pub fn payloads(queue: &Rigged) -> Vec<Value> {
     queue.stored().iter().map(|record| serde_json::from_slice(&record.payload).expect("JSON")).collect()
 }
 

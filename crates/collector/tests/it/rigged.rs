@@ -64,6 +64,14 @@ impl Rigged {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until so many records are stored.
+    pub async fn wait_for_stored(&self, count: usize) {
+        let partition = self.inner.partitions().remove(0);
+        while self.stored().len() < count {
+            self.inner.wait_for(&partition, self.stored().len() as Offset).await.expect("open");
+        }
+    }
+
     /// Every stored record, in order; those of the topic `dead_letters` are left out.
     pub fn stored(&self) -> Vec<Record> {
         self.all().into_iter().filter(|record| record.topic != Topic::dead_letters()).collect()
