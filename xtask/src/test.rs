@@ -100,7 +100,7 @@ impl Run {
             eprintln!("xtask: no folder `shared` beside the checkout: tests with real pages say that they skip");
         }
         if extent == Extent::Quick {
-            eprintln!("xtask: --quick: tests of Tesseract, Chromium, xmllint and Python are left out");
+            eprintln!("xtask: --quick: tests of Tesseract, Chromium, xmllint, Mosquitto and Python are left out");
             self.variables.push(("CROWDREAD_QUICK", PathBuf::from("1")));
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Run {
         }
         println!("{:<18}{:>8.1}", "in all", self.parts.iter().map(|(_, seconds)| seconds).sum::<f64>() / 60.0);
         if extent == Extent::Quick {
-            println!("left out by --quick: the tests that need Tesseract, Chromium, xmllint or Python");
+            println!("left out by --quick: the tests that need Tesseract, Chromium, xmllint, Mosquitto or Python");
         }
         println!("{} passed, {} failed", self.counts.passed, self.counts.failed);
         println!("{}", if result.is_ok() { "green" } else { "red" });

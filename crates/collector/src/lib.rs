@@ -11,7 +11,12 @@
 //! | `beacon` | its address for pages that are being left, `POST /v1/beacon/{topic}` |
 //! | `cors` | which pages of other origins may use a door |
 //! | `websocket` | the WebSocket door, `/v1/stream/{topic}` |
-//! | `mqtt` | the MQTT door, a listener of its own; it names its parts `mqtt_…` |
+//! | `mqtt` | the MQTT door, a listener of its own: who is let in |
+//! | `mqtt_conversation` | its connections: what is stored, told, and how they end |
+//! | `mqtt_topics` | MQTT's topics → ours |
+//! | `mqtt_session` | who has which client id; what outlives a connection |
+//! | `mqtt_packet` | packets of both versions ↔ one vocabulary |
+//! | `mqtt_stream` | bytes ↔ packets, under the caps |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |

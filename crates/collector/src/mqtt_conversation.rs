@@ -182,12 +182,14 @@ pub(crate) struct Conversation<S> {
     heard: Instant,
     /// Since when a packet has been on its way.
     began: Option<Instant>,
+    /// The peer did not take an answer.
+    is_deaf: bool,
 }
 
 // What is read.
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(crate) fn new(door: Arc<Door>, client: Client, packets: Packets<S>) -> Self {
-        Self { door, client, packets, flight: Flight::default(), heard: Instant::now(), began: None }
+        Self { door, client, packets, flight: Flight::default(), heard: Instant::now(), began: None, is_deaf: false }
     }
 
     pub(crate) async fn run(mut self, shutdown: &CancellationToken) {
@@ -206,9 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 ending = self.take().err();
             }
             self.submit();
-            let in_time = Duration::from_millis(self.door.config.answer_timeout_ms);
-            if self.packets.flush(in_time).await.is_err() {
-                // What was taken is stored all the same: PUBLISHes of QoS 0 are told of nothing.
+            if !self.flush().await {
                 ending = Some(End::Gone);
             }
             if let Some(end) = ending.filter(|_| self.flight.running.is_none()) {
@@ -233,6 +233,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             };
             ending = ending.or(step.err());
         }
+    }
+
+    /// Whether the peer takes what it is told. Where it does not, what was taken is stored all the same: who publishes with QoS 0 is
+    /// told nothing anyway.
+    async fn flush(&mut self) -> bool {
+        if self.is_deaf {
+            self.packets.out.clear();
+        } else {
+            self.is_deaf = self.packets.flush(Duration::from_millis(self.door.config.answer_timeout_ms)).await.is_err();
+        }
+        !self.is_deaf
     }
 
     fn is_full(&self) -> bool {

@@ -2,8 +2,8 @@
 //! `mqtt_conversation` call it.
 //!
 //! The codec crate decodes whole packets that lie in memory already. Its own readers take memory for the length that a packet announces
-//! (up to 256 MiB), so they are not used: [`Head`] tells the length, and who reads checks it against a cap first. Two further traps of
-//! the codec are guarded in [`whole`].
+//! (up to 256 MiB), so they are not used: [`Head`] tells the length, and who reads checks it against a cap first. Further traps of the
+//! codec are guarded where they are: in [`whole`], [`Connect::decode`] and [`Peer::refuse_subscriptions`].
 
 use std::sync::Arc;
 
@@ -401,7 +401,10 @@ impl Peer {
     pub(crate) fn refuse_subscriptions(&self, out: &mut Vec<u8>, pid: Pid, asked: &[Subscription]) {
         use v5::SubscribeReasonCode as Code;
         if self.version == Version::V3 {
-            return push_v3(out, &v3::Suback::new(pid, vec![v3::SubscribeReturnCode::Failure; asked.len()]).into());
+            push_v3(out, &v3::Suback::new(pid, vec![v3::SubscribeReturnCode::MaxLevel0; asked.len()]).into());
+            // The codec would write 3 for a failure, which is 0x80 (3.1.1 section 3.9.3).
+            let codes_at = out.len() - asked.len();
+            return out[codes_at..].fill(0x80);
         }
         let code = |asked: &Subscription| match asked {
             Subscription::Plain => Code::NotAuthorized,

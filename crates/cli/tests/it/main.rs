@@ -11,6 +11,7 @@ mod failures;
 mod folders;
 mod journal;
 mod kill;
+mod mqtt;
 mod programs;
 mod stream;
 mod table;

@@ -195,10 +195,18 @@ fn try_request(port: u16, method: &str, path: &str, token: Option<&str>, body: &
     Ok(Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
 }
 
+/// Whether programs that are no part of a Rust toolchain are left out.
+pub fn is_quick() -> bool {
+    let quick = std::env::var_os("CROWDREAD_QUICK").is_some();
+    if quick {
+        println!("skipped: --quick leaves out what needs more than a Rust toolchain");
+    }
+    quick
+}
+
 /// The Python with readers of the table that are not ours, unless the run is a quick one.
 pub fn python() -> Option<PathBuf> {
-    if std::env::var_os("CROWDREAD_QUICK").is_some() {
-        println!("skipped: --quick leaves out what needs more than a Rust toolchain");
+    if is_quick() {
         return None;
     }
     Some(std::env::var_os("CROWDREAD_PYTHON").map(PathBuf::from).expect("CROWDREAD_PYTHON: run the tests with `cargo xtask test`"))

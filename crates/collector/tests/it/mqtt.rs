@@ -613,6 +613,20 @@ async fn more_in_flight_than_was_granted_ends_the_connection() {
     assert_eq!(numbers(&queue), [1, 2, 3, 4, 5]);
 }
 
+/// C2: what a session remembers is bounded in 3.1.1 too. Seen to fail without `UNRELEASED_MAX`.
+#[tokio::test]
+async fn a_client_that_releases_nothing_is_closed() {
+    let queue = Rigged::new();
+    let broker = start(&queue).await;
+    let (mut client, _) = broker.v3(clean_v3("a")).await;
+    for n in 1..=4_096 {
+        client.say_v3(&publish_v3("events", QoS::Level2, n, "{}")).await;
+        assert_eq!(client.acknowledged(n).await, SUCCESS);
+    }
+    client.say_v3(&publish_v3("events", QoS::Level2, 4_097, "{}")).await;
+    assert_eq!(client.hear().await, Heard::Gone);
+}
+
 /// C2: a client of 3.1.1, which knows no such limit, is not read from meanwhile. Seen to fail when `is_full` is never true: the ping is
 /// answered while the queue holds.
 #[tokio::test]
