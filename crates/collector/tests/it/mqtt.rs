@@ -460,7 +460,27 @@ async fn what_cannot_be_stored_now_has_no_acknowledgement() {
     assert_eq!(numbers(&queue), [1]);
 }
 
-/// C1, Q2. Seen to fail when what waits is submitted after an append that failed: it would overtake what is sent again.
+/// C1. Seen to fail when the loop goes on after an append that failed: what waits would overtake what is sent again.
+#[tokio::test]
+async fn nothing_is_stored_after_what_could_not_be_stored() {
+    let queue = Rigged::new();
+    let broker = start(&queue).await;
+    let mut client = broker.v5("a").await;
+    queue.set(|rig| (rig.holds, rig.fails) = (true, Some(ErrorKind::Unavailable)));
+    client.publish("events", QoS::Level1, 1, record(1)).await;
+    queue.wait_for_appends(1).await;
+    client.publish("events", QoS::Level1, 2, record(2)).await;
+    client.say(&v5::Packet::Pingreq).await;
+    assert_eq!(client.hear().await, Heard::V5(v5::Packet::Pingresp));
+    queue.set(|rig| rig.holds = false);
+    assert_eq!(client.closed().await, (0x89, "unavailable".to_owned()));
+    drop(client);
+    broker.shutdown.cancel();
+    broker.ended().await;
+    assert_eq!(queue.appends_begun(), 1);
+}
+
+/// C1, Q2. Seen to fail when a failed submission is acknowledged.
 #[tokio::test]
 async fn a_queue_that_closes_ends_the_connection_after_what_was_stored() {
     let queue = Rigged::new();
@@ -642,10 +662,13 @@ async fn who_has_enough_in_flight_is_not_read_from() {
     queue.wait_for_appends(1).await;
     says_nothing(&mut client).await;
     queue.set(|rig| rig.holds = false);
-    for n in 1..=5 {
-        assert_eq!(client.acknowledged(n).await, SUCCESS);
+    let mut heard = Vec::new();
+    while heard.len() < 6 {
+        heard.push(client.hear().await);
     }
-    assert_eq!(client.hear().await, Heard::V3(v3::Packet::Pingresp));
+    // The answer to the ping may come before those that wait for the queue.
+    heard.retain(|packet| *packet != Heard::V3(v3::Packet::Pingresp));
+    assert_eq!(heard, (1..=5).map(|n| Heard::V3(v3::Packet::Puback(pid(n)))).collect::<Vec<_>>());
     assert_eq!(numbers(&queue), [1, 2, 3, 4, 5]);
 }
 

@@ -21,6 +21,8 @@ use record::{
 };
 use tokio::sync::watch;
 
+use crate::client::DEADLINE;
+
 /// What the queue does next.
 #[derive(Clone, Copy, Debug)]
 pub struct Rig {
@@ -52,7 +54,9 @@ impl Rigged {
     }
 
     pub async fn wait_for_appends(&self, count: usize) {
-        self.begun.subscribe().wait_for(|begun| *begun >= count).await.expect("the sender lives");
+        let mut begun = self.begun.subscribe();
+        let begun = tokio::time::timeout(DEADLINE, begun.wait_for(|begun| *begun >= count)).await;
+        begun.expect("appends begin in time").expect("the sender lives");
     }
 
     pub fn appends_begun(&self) -> usize {
