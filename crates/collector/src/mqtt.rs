@@ -191,7 +191,8 @@ pub async fn run(listener: TcpListener, ingest: Arc<Ingest>, config: Config, shu
 
 impl Door {
     fn new(ingest: Arc<Ingest>, config: Config) -> Result<Self> {
-        if config.connections_max == Some(0) || config.listeners == 0 || config.in_flight_publishes_max == 0 || config.keep_alive_s_max == 0 {
+        if config.connections_max == Some(0) || config.listeners == 0 || config.in_flight_publishes_max == 0 || config.keep_alive_s_max == 0
+        {
             return Err(Error::invalid("connections, listeners, PUBLISHes in flight and the keep-alive must be at least 1"));
         }
         let body_bytes_max = |topic| ingest.caps(topic).map(|caps| caps.body_bytes_max);

@@ -121,7 +121,13 @@ pub(crate) fn connections_limited(door: &'static str, asked: Option<usize>, conn
     metrics::gauge!(format!("crowdread_{door}_connections_max")).set(connections_max as f64);
     let open_files_max = limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
     if let Some(asked) = asked.filter(|asked| connections_max < *asked) {
-        tracing::warn!(door, asked, connections_max, open_files_max, "fewer connections than set: raise the limit of open files (ulimit -Hn)");
+        tracing::warn!(
+            door,
+            asked,
+            connections_max,
+            open_files_max,
+            "fewer connections than set: raise the limit of open files (ulimit -Hn)"
+        );
     } else {
         tracing::info!(door, connections_max, open_files_max, "connections are taken");
     }

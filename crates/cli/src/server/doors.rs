@@ -25,7 +25,8 @@ impl Doors {
     /// # Errors
     /// `Unavailable` when an address is taken; `Invalid` when a mapping names a topic that is not taken here.
     pub async fn open(http: TcpListener, ingest: &Ingest, settings: &settings::Doors) -> Result<Self> {
-        let mut doors = Self { http, mqtt: None, mqtt_config: mqtt::Config { mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() } };
+        let mut doors =
+            Self { http, mqtt: None, mqtt_config: mqtt::Config { mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() } };
         if let Some(address) = &settings.mqtt.listen {
             mqtt::check_mappings(ingest, &settings.mqtt.topics)?;
             doors.mqtt = Some(listen(address, "choose another with the setting doors.mqtt.listen").await?);

@@ -86,12 +86,9 @@ pub struct Server {
 pub async fn listen(address: &str, mend: &'static str) -> Result<TcpListener> {
     let parsed: SocketAddr =
         address.parse().map_err(|error| Error::invalid("not an address such as 127.0.0.1:8080").with("found", address).because(error))?;
-    Ok(TcpListener::bind(parsed).await.map_err(|error| {
-        Error::unavailable("cannot listen on this address")
-            .with("address", address)
-            .with("mend", mend)
-            .because(error)
-    })?)
+    Ok(TcpListener::bind(parsed)
+        .await
+        .map_err(|error| Error::unavailable("cannot listen on this address").with("address", address).with("mend", mend).because(error))?)
 }
 
 impl Server {
@@ -140,7 +137,7 @@ impl Server {
         let records = records.merge(receipts::router(desk));
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
         let app = records
-            .merge(status::router(ingest, record_metrics(rest_shutdown.clone())))
+            .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
             .merge(admin::router(admin))
             .merge(web::router(web));
         let doors = Doors::open(listener, &ingest, &settings.doors).await?;

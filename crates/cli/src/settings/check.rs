@@ -82,8 +82,11 @@ fn wrong_topic(name: &str, topic: &Topic, body_bytes_max: u64) -> Option<Wrong> 
 fn mqtt_wrong(mqtt: &Mqtt) -> Option<Wrong> {
     let is_address = |listen: &String| listen.parse::<SocketAddr>().is_ok();
     let listen = mqtt.listen.as_ref().filter(|listen| !is_address(listen));
-    let wrong_listen =
-        listen.map(|listen| Wrong { setting: "doors.mqtt.listen".to_owned(), found: listen.clone(), expected: "an address such as 127.0.0.1:1883".to_owned() });
+    let wrong_listen = listen.map(|listen| Wrong {
+        setting: "doors.mqtt.listen".to_owned(),
+        found: listen.clone(),
+        expected: "an address such as 127.0.0.1:1883".to_owned(),
+    });
     wrong_listen.or_else(|| {
         let (mapping, expected) = mqtt.topics.iter().find_map(|mapping| Some((mapping, mapping.wrong()?)))?;
         Some(Wrong { setting: "doors.mqtt.topics".to_owned(), found: format!("{mapping:?}"), expected })
