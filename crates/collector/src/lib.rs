@@ -13,6 +13,7 @@
 //! | `websocket` | the WebSocket door, `/v1/stream/{topic}` |
 //! | `mqtt` | the MQTT door, a listener of its own: who is let in |
 //! | `mqtt_conversation` | its connections: what is stored, told, and how they end |
+//! | `mqtt_flight` | their PUBLISHes in flight, and which go together |
 //! | `mqtt_topics` | MQTT's topics → ours |
 //! | `mqtt_session` | who has which client id; what outlives a connection |
 //! | `mqtt_packet` | packets of both versions ↔ one vocabulary |
@@ -73,6 +74,7 @@ pub mod limits;
 mod metered;
 pub mod mqtt;
 mod mqtt_conversation;
+mod mqtt_flight;
 mod mqtt_packet;
 mod mqtt_session;
 mod mqtt_stream;

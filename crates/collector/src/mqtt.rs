@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `mqtt` | the listener, and who is let in |
 //! | `mqtt_conversation` | a connection once it is let in: what comes, what is stored, what is told, how it ends |
+//! | `mqtt_flight` | what it has in flight, and which of it is submitted together |
 //! | `mqtt_topics` | which of MQTT's topics is which of ours |
 //! | `mqtt_session` | who has which client id, and what outlives a connection |
 //! | `mqtt_packet` | both versions' packets as one vocabulary |

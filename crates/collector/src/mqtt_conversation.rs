@@ -6,13 +6,9 @@
 //! the order in which they were sent, and a failed submission is followed by none. Nobody waits for a timer: the journal puts the
 //! submissions of many connections into one write.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use mqtt_proto::{Pid, QoS, QosPid};
 use record::{Error, ErrorKind, Outcome, Rejection, RejectionTag};
 use tokio::{
@@ -24,14 +20,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     http,
     ingest::Sender,
-    limits::Caps,
     mqtt::{Client, DOOR, Door},
+    mqtt_flight::{Batch, Done, Flight, Taken, Task},
     mqtt_packet::{self, Detail, DisconnectReasonCode as Code, Fault, Packet, PubackReasonCode, Publish, Version},
     mqtt_stream::{Packets, Unread, Untaken},
     mqtt_topics::Refusal,
     problem::Problem,
-    telemetry,
-    wire::{self, Item},
+    telemetry, wire,
 };
 
 /// How many PUBLISHes of QoS 2 a session remembers until they are released. MQTT 5's Receive Maximum is less; 3.1.1 has none.
@@ -86,89 +81,6 @@ impl From<Unread> for End {
         match unread {
             Unread::Gone => Self::Gone,
             Unread::NoRoom => Self::Close(Code::QuotaExceeded, "no_room: no room for large packets now; come back later"),
-        }
-    }
-}
-
-/// A PUBLISH that was taken and is not answered yet.
-struct Taken {
-    qos_pid: QosPid,
-    /// What it holds in memory.
-    bytes: usize,
-    /// How many records it has.
-    records: usize,
-    /// Whether its answer tells what becomes of its records.
-    is_told: bool,
-    task: Task,
-}
-
-/// What is to be done about it.
-enum Task {
-    /// Its records are submitted. `refusal` says in what words their one rejection is told.
-    Store { topic: Arc<str>, items: Vec<Item>, refusal: Option<Refusal> },
-    /// It was stored before.
-    Again,
-    /// Nothing of it is a record.
-    Tell(PubackReasonCode, Detail),
-}
-
-/// PUBLISHes that are submitted together, in their order.
-#[derive(Default)]
-struct Batch {
-    topic: Option<Arc<str>>,
-    is_told: bool,
-    taken: Vec<Taken>,
-    records: usize,
-    bytes: usize,
-}
-
-impl Batch {
-    /// Whether a further one may go with it: a batch is no larger than a body may be.
-    fn takes(&self, next: &Taken, caps: &Caps) -> bool {
-        let Task::Store { topic, .. } = &next.task else { return true };
-        let is_same = self.topic.as_ref().is_none_or(|own| own == topic && self.is_told == next.is_told);
-        let fits = self.records + next.records <= caps.records_per_request_max && self.bytes + next.bytes <= caps.body_bytes_max;
-        is_same && (fits || self.records == 0)
-    }
-
-    fn push(&mut self, next: Taken) {
-        if let Task::Store { topic, .. } = &next.task {
-            (self.topic, self.is_told) = (Some(Arc::clone(topic)), next.is_told);
-            self.records += next.records;
-            self.bytes += next.bytes;
-        }
-        self.taken.push(next);
-    }
-}
-
-/// A batch, and what became of its records.
-struct Done {
-    taken: Vec<Taken>,
-    outcomes: record::Result<Vec<Outcome>>,
-}
-
-/// What has not been answered yet.
-#[derive(Default)]
-struct Flight {
-    waiting: VecDeque<Taken>,
-    running: Option<BoxFuture<'static, Done>>,
-    publishes: usize,
-    records: usize,
-    /// Packet ids of QoS 2 among them.
-    storing: BTreeSet<u16>,
-    /// Exchanges of QoS 1 and 2 that are not over: those that MQTT 5's Receive Maximum counts.
-    open: usize,
-}
-
-impl Flight {
-    async fn done(&mut self) -> Done {
-        match &mut self.running {
-            Some(running) => {
-                let done = running.await;
-                self.running = None;
-                done
-            }
-            None => std::future::pending().await,
         }
     }
 }
@@ -397,21 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return;
         }
         let ingest = Arc::clone(&self.door.ingest);
-        let mut batch = Batch::default();
-        let caps_of = |taken: &Taken| match &taken.task {
-            Task::Store { topic, .. } => ingest.caps(topic).unwrap_or_default(),
-            Task::Again | Task::Tell(..) => Caps::default(),
-        };
-        while let Some(next) = self.flight.waiting.pop_front_if(|next| batch.takes(next, &caps_of(next))) {
-            batch.push(next);
-        }
-        let Batch { topic, is_told, mut taken, records, .. } = batch;
-        let mut items = Vec::with_capacity(records);
-        for one in &mut taken {
-            if let Task::Store { items: own, .. } = &mut one.task {
-                items.append(own);
-            }
-        }
+        let (Batch { topic, is_told, taken, .. }, items) = self.flight.next_batch(&ingest);
         let sender = Sender { door: DOOR.into(), credential: self.client.credential.clone(), is_told };
         let submitting = async move {
             let outcomes = match topic {

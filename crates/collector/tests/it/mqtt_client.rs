@@ -70,6 +70,7 @@ impl Broker {
 }
 
 /// What the server says next.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, PartialEq)]
 pub enum Heard {
     V3(v3::Packet),
