@@ -1,6 +1,11 @@
 //! The journal against a model: random appends, trims, closings, crashes and power cuts at random moments, hundreds of seeds.
 
-use std::ops::Range;
+use std::{
+    env,
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use futures::FutureExt;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -12,8 +17,17 @@ use crate::{
     journal::{Faults, FaultyStorage, Journal, Stepper},
 };
 
-const SEEDS: u64 = 600;
+/// So many power cuts there are at least, where `CROWDREAD_CUTS` says no other number.
+const CUTS: u64 = 3_000;
 const LIVES: u64 = 6;
+
+/// What happened in a run.
+#[derive(Default)]
+struct Tally {
+    power_cuts: u64,
+    kills: u64,
+    fired: u64,
+}
 
 /// What must be so, whatever happened: records below `acknowledged` are served; from there on the journal may hold
 /// what was sent and not told, whole and in order, and nothing else.
@@ -82,11 +96,18 @@ fn live(random: &mut SmallRng, model: &mut Model, journal: &Journal, stepper: &m
     }
 }
 
-fn crash(random: &mut SmallRng, disk: &FaultyStorage) {
-    if random.random_bool(0.5) { disk.power_cut() } else { disk.kill() }
+fn crash(random: &mut SmallRng, disk: &FaultyStorage, tally: &mut Tally) {
+    if random.random_bool(0.5) {
+        disk.power_cut();
+        tally.power_cuts += 1;
+    } else {
+        disk.kill();
+        tally.kills += 1;
+    }
 }
 
-fn run(seed: u64) -> u64 {
+fn run(seed: u64) -> Tally {
+    let mut tally = Tally::default();
     let mut random = SmallRng::seed_from_u64(seed);
     let disk = FaultyStorage::new(seed);
     let mut model = Model::default();
@@ -103,25 +124,45 @@ fn run(seed: u64) -> u64 {
         }
         model.hear();
         drop(journal);
-        crash(&mut random, &disk);
+        crash(&mut random, &disk, &mut tally);
         // Recovery itself may lose its power or be killed, more than once.
         while random.random_bool(0.4) {
             disk.set_faults(Faults { power_off_after: Some(random.random_range(0..25)), ..Faults::default() });
             drop(open(&disk, small()));
-            crash(&mut random, &disk);
+            crash(&mut random, &disk, &mut tally);
         }
         (journal, stepper) = model.reopen(&disk, seed);
     }
-    disk.fired()
+    tally.fired = disk.fired();
+    tally
+}
+
+fn number_in(variable: &str, default: u64) -> u64 {
+    env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
 }
 
 /// Q1, Q3. Seen to fail when `sync` does not call `sync_data`; when `mend_tail` does not write the last batch again;
 /// when `activate` syncs the header or the folder not at all; when recovery does not sync the folder, or writes its marker with the tail.
+/// `cargo xtask faults` runs it a million times; a seed that fails is in the message, and `CROWDREAD_SEED` begins there.
 #[test]
 fn whatever_happens_acknowledged_records_are_served_once_and_in_order() {
-    let mut fired = 0;
-    for seed in 0..SEEDS {
-        fired += run(seed);
-    }
-    assert!(fired > SEEDS, "faults fired: {fired}");
+    let (cuts, first) = (number_in("CROWDREAD_CUTS", CUTS), number_in("CROWDREAD_SEED", 0));
+    let next = AtomicU64::new(first);
+    let [power_cuts, kills, fired] = [const { AtomicU64::new(0) }; 3];
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while power_cuts.load(Ordering::Relaxed) < cuts {
+                    let tally = run(next.fetch_add(1, Ordering::Relaxed));
+                    power_cuts.fetch_add(tally.power_cuts, Ordering::Relaxed);
+                    kills.fetch_add(tally.kills, Ordering::Relaxed);
+                    fired.fetch_add(tally.fired, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let (seeds, fired) = (next.into_inner() - first, fired.into_inner());
+    let (power_cuts, kills) = (power_cuts.into_inner(), kills.into_inner());
+    println!("model disk: seeds {first} to {}: {power_cuts} power cuts, {kills} kills, {fired} faults fired", first + seeds - 1);
+    assert!(fired > seeds, "faults fired: {fired}");
 }
