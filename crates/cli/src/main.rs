@@ -4,6 +4,8 @@ mod address;
 mod command;
 mod console;
 mod failure;
+#[cfg(feature = "faults")]
+mod faults;
 mod folder;
 mod interrupt;
 mod owner;
@@ -53,6 +55,11 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     failure::start_log();
+    #[cfg(feature = "faults")]
+    let _armed = match faults::arm() {
+        Ok(armed) => armed,
+        Err(error) => return failure::exit_code(Err(error.into())),
+    };
     let result = match cli.command {
         Command::Demo(args) => command::demo::run(args),
         Command::Ocr(args) => command::ocr::run(args),

@@ -230,6 +230,8 @@ impl Ingest {
             Err(retry) if !arrival.sender.is_told => vec![retry; count],
             positions => join(verdicts, positions.map(|positions| first(positions, good))),
         };
+        #[cfg(feature = "faults")]
+        fail::fail_point!("door::stored");
         // C1: a forgotten index would look like a success to nobody, because it stops here.
         assert_eq!(outcomes.len(), count, "each index has exactly one outcome");
         told.answered();

@@ -253,8 +253,12 @@ impl Index {
                 before.saturating_add(since)
             };
             work(&write, now)?;
+            #[cfg(feature = "faults")]
+            fail::fail_point!("index::written");
             write.commit().map_err(failed)
         })?;
+        #[cfg(feature = "faults")]
+        fail::fail_point!("index::committed");
         *counted_to = reached;
         Ok(())
     }

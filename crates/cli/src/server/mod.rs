@@ -105,7 +105,7 @@ impl Server {
         let identity = Identity::new(folder.key()?);
         let live = catch_up::open_collections(&folder, &settings, &clock)?;
         let lake_url = catch_up::lake_url(&settings, &folder);
-        let lake = Lake::open(&lake_url, lake::Config::default(), clock.clone()).await?;
+        let lake = Lake::open(&lake_url, lake_config(), clock.clone()).await?;
         let queue = Arc::new(Journal::open(&folder.join("journal"), journal_config(&settings), clock.clone())?);
         let (partition, next) = catch_up::catch_up(&live, &lake, &queue).await?;
         live.refresh();
@@ -276,6 +276,14 @@ fn selection_of(settings: &Settings) -> selection::Config {
 fn journal_config(settings: &Settings) -> journal::Config {
     let asked = &settings.journal;
     journal::Config { segment_bytes: asked.segment_bytes, headroom_bytes_min: asked.headroom_bytes_min, ..journal::Config::default() }
+}
+
+fn lake_config() -> lake::Config {
+    #[cfg(feature = "faults")]
+    let config = lake::Config { fault: Some(crate::faults::hook()), ..lake::Config::default() };
+    #[cfg(not(feature = "faults"))]
+    let config = lake::Config::default();
+    config
 }
 
 fn ingest_config(settings: &Settings) -> ingest::Config {

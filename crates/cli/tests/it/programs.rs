@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -42,12 +42,28 @@ impl Process {
 
     /// Waits until it has ended; gives its exit code.
     pub fn exit_code(&mut self) -> i32 {
+        self.ended().code().expect("it ended by itself")
+    }
+
+    /// Waits until it has ended, however; how.
+    pub fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the end of a process", || {
             status = self.0.try_wait().expect("status");
             status.is_some()
         });
-        status.and_then(|status| status.code()).expect("it ended by itself")
+        status.expect("it has ended")
+    }
+
+    /// Waits until a server answers; how it ended, if it ended before.
+    pub fn answers_or_ends(&mut self, port: u16) -> Option<ExitStatus> {
+        let mut ended = None;
+        wait_until("the server", || {
+            ended = self.0.try_wait().expect("status");
+            // A connection alone says little: the kernel takes it before the server does.
+            ended.is_some() || try_request(port, "GET", "/healthz", None, "").is_ok_and(|reply| reply.status == 200)
+        });
+        ended
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.
@@ -104,19 +120,20 @@ pub fn serve(data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> P
 }
 
 /// As [`serve`], with a program that runs the binary with the arguments that it is given.
-pub fn serve_as(mut command: Command, data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> Process {
+pub fn serve_as(command: Command, data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> Process {
+    let mut server = start(command, data, port, log, settings);
+    if let Some(status) = server.answers_or_ends(port) {
+        panic!("the server ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
+    }
+    server
+}
+
+/// As [`serve_as`], and waits for nothing.
+pub fn start(mut command: Command, data: &Path, port: u16, log: &Path, settings: &[(&str, &str)]) -> Process {
     let stderr = fs::OpenOptions::new().create(true).append(true).open(log).expect("log");
     command.arg("serve").arg("--data").arg(data).env("CROWDREAD_LISTEN", format!("127.0.0.1:{port}"));
     command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(stderr);
-    let mut server = Process(command.spawn().expect("starts"));
-    wait_until("the server", || {
-        if let Some(status) = server.0.try_wait().expect("status") {
-            panic!("the server ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
-        }
-        // A connection alone says little: the kernel takes it before the server does.
-        try_request(port, "GET", "/healthz", None, "").is_ok_and(|reply| reply.status == 200)
-    });
-    server
+    Process(command.spawn().expect("starts"))
 }
 
 /// Imports the sample's pages as the collection `sample`.

@@ -54,3 +54,73 @@ pub fn acknowledged(log: &Path) -> Vec<String> {
     };
     fs::read_to_string(log).expect("log").lines().map(id).collect()
 }
+
+/// Reads a table's rows in the order of its commits, by the log itself and pyarrow; the set of files that this finds must be the one that
+/// the library `deltalake` finds. One row a line: version, number of the file, record id, payload. The last line has the counters.
+const READ_ROWS: &str = "
+import glob, json, os, sys
+import pyarrow.parquet as parquet
+from deltalake import DeltaTable
+root, out = sys.argv[1], sys.stdout
+files, counters = {}, {}
+for name in sorted(glob.glob(root + '/_delta_log/*.json')):
+    version = int(os.path.basename(name)[:20])
+    for line in open(name):
+        entry = json.loads(line)
+        if 'add' in entry:
+            files[entry['add']['path']] = version
+        if 'remove' in entry:
+            files.pop(entry['remove']['path'], None)
+        if 'txn' in entry:
+            counters[entry['txn']['appId']] = entry['txn']['version']
+found = {uri.split(root.rstrip('/') + '/')[-1] for uri in DeltaTable(root).file_uris()}
+assert found == set(files), sorted(found ^ set(files))[:4]
+for number, (path, version) in enumerate(sorted(files.items(), key=lambda file: (file[1], file[0]))):
+    table = parquet.ParquetFile(os.path.join(root, path)).read(columns=['record_id', 'payload'])
+    for id, payload in zip(table['record_id'].to_pylist(), table['payload'].to_pylist()):
+        out.write(f'{version}\\t{number}\\t{id}\\t{payload}\\n')
+total = lambda counter: sum(count for name, count in counters.items() if name.endswith('#' + counter))
+out.write(json.dumps({'landed': total('landed'), 'quarantined': total('quarantined')}) + '\\n')
+out.flush()
+os._exit(0)
+";
+
+/// A row of a table.
+pub struct Row {
+    /// The commit that brought it.
+    pub version: u64,
+    /// Its file, by number.
+    pub file: u32,
+    /// The record's id.
+    pub id: String,
+    /// The record.
+    pub payload: String,
+}
+
+/// The rows of a table with a column `payload`, and what its commits say of themselves.
+pub struct Rows {
+    /// In the order of the commits; within a file in its order.
+    pub rows: Vec<Row>,
+    /// Rows, by the loader's books.
+    pub landed: u64,
+    /// Records lost to damage, by the loader's books.
+    pub quarantined: u64,
+}
+
+impl Rows {
+    /// Reads a table of a data folder.
+    pub fn read(python: &Path, data: &Path, name: &str) -> Self {
+        let output = succeed(Command::new(python).args(["-c", READ_ROWS]).arg(data.join("lake").join(name)));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let (rows, counters) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
+        let row = |line: &str| {
+            let mut cells = line.splitn(4, '\t');
+            let mut cell = || cells.next().expect("four cells");
+            let (version, file) = (cell().parse().expect("a version"), cell().parse().expect("a number"));
+            Row { version, file, id: cell().to_owned(), payload: cell().to_owned() }
+        };
+        let counters: HashMap<String, u64> = serde_json::from_str(counters).expect("JSON");
+        let rows = rows.lines().map(row).collect();
+        Self { rows, landed: counters["landed"], quarantined: counters["quarantined"] }
+    }
+}

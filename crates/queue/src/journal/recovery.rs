@@ -162,6 +162,8 @@ fn mend_tail(segment: &Segment, image: &[u8], scan: &Scan) -> io::Result<u64> {
     if let Some(last) = image[end_at..].iter().rposition(|byte| *byte != 0) {
         segment.file.zero(scan.end_at, (end_at + last + 1) as u64)?;
     }
+    #[cfg(feature = "faults")]
+    fail::fail_point!("journal::tail_mended");
     segment.file.sync_data()?;
     let marked_at = scan.end_at + entry::HEADER_BYTES as u64;
     if scan.is_marked || marked_at > segment.bytes {

@@ -126,6 +126,8 @@ impl Spares {
         };
         let (spare, file) = (files.next_name(), unread.file);
         self.storage.rename(&name, &spare)?;
+        #[cfg(feature = "faults")]
+        fail::fail_point!("journal::spare_recycled");
         // Before the header is written over: otherwise a power cut brings the old name back with new contents.
         self.storage.sync_dir()?;
         self.add(&mut files, Spare { name: spare, file });
@@ -139,6 +141,8 @@ impl Spares {
         }
         let name = files.next_name();
         let made = self.storage.create(&name).and_then(|file| {
+            #[cfg(feature = "faults")]
+            fail::fail_point!("journal::spare_created");
             file.zero(0, self.segment_bytes)?;
             file.sync_data()?;
             Ok(file)

@@ -183,7 +183,11 @@ impl Writer {
         }
         assert!(self.buffer.len() <= self.room(), "a batch fits into its segment");
         self.active.file.write_at(self.at, &self.buffer)?;
+        #[cfg(feature = "faults")]
+        fail::fail_point!("journal::written");
         let synced = self.sync()?;
+        #[cfg(feature = "faults")]
+        fail::fail_point!("journal::synced");
         self.acknowledge(synced, groups, next);
         let micros = self.shared.clock.monotonic_micros().saturating_sub(started).max(1);
         self.note_drain(micros);
@@ -278,9 +282,15 @@ pub(crate) fn activate(shared: &Shared, spare: Spare, base: Offset) -> io::Resul
     let header = SegmentHeader { queue_id: shared.queue_id, base, made_at: shared.clock.now() };
     let name = Segment::name_of(base);
     header.write(&*spare.file)?;
+    #[cfg(feature = "faults")]
+    fail::fail_point!("journal::header_written");
     spare.file.sync_data()?;
     shared.storage.rename(&spare.name, &name)?;
+    #[cfg(feature = "faults")]
+    fail::fail_point!("journal::segment_renamed");
     shared.storage.sync_dir()?;
+    #[cfg(feature = "faults")]
+    fail::fail_point!("journal::segment_named");
     let seed = SegmentHeader::seed(shared.queue_id, base);
     let bytes = spare.file.bytes()?;
     Ok(Arc::new(Segment::new(base, seed, name, spare.file, bytes)))
