@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// A small file system of its own, for as long as this lives.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None`, told loudly, where the system lets nobody mount one.
-    fn mount(folder: &Path) -> Option<Self> {
-        fs::create_dir(folder).expect("folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=80m", "crowdread-test"]).arg(folder).output();
+    pub fn mount(folder: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(folder).expect("folder");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "crowdread-test"]).arg(folder).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder.to_owned()));
         }
@@ -27,8 +27,13 @@ impl SmallDisk {
         None
     }
 
+    /// Makes it larger.
+    pub fn grow(&self, size: &str) {
+        succeed(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0));
+    }
+
     /// Takes all that is free.
-    fn fill(&self) -> PathBuf {
+    pub fn fill(&self) -> PathBuf {
         let path = self.0.join("ballast");
         let mut ballast = fs::File::create(&path).expect("file");
         while ballast.write_all(&[1; 65_536]).is_ok() {}
@@ -56,7 +61,7 @@ const SETTINGS: [(&str, &str); 6] = [
 fn a_full_disk_refuses_loses_nothing_and_goes_on() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().expect("folder");
-    let Some(disk) = SmallDisk::mount(&folder.path().join("disk")) else { return };
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), "80m") else { return };
     let (data, told, log, port) = (disk.0.join("data"), folder.path().join("told"), folder.path().join("log"), free_port());
     import_sample(&data);
     let mut server = serve(&data, port, &log, &SETTINGS);

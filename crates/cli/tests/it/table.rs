@@ -56,31 +56,34 @@ pub fn acknowledged(log: &Path) -> Vec<String> {
 }
 
 /// Reads a table's rows in the order of its commits, by the log itself and pyarrow; the set of files that this finds must be the one that
-/// the library `deltalake` finds. One row a line: version, number of the file, record id, payload. The last line has the counters.
+/// the library `deltalake` finds. One row a line: version, number of the file, record id, payload. After each table a line has its counters.
 const READ_ROWS: &str = "
 import glob, json, os, sys
 import pyarrow.parquet as parquet
 from deltalake import DeltaTable
-root, out = sys.argv[1], sys.stdout
-files, counters = {}, {}
-for name in sorted(glob.glob(root + '/_delta_log/*.json')):
-    version = int(os.path.basename(name)[:20])
-    for line in open(name):
-        entry = json.loads(line)
-        if 'add' in entry:
-            files[entry['add']['path']] = version
-        if 'remove' in entry:
-            files.pop(entry['remove']['path'], None)
-        if 'txn' in entry:
-            counters[entry['txn']['appId']] = entry['txn']['version']
-found = {uri.split(root.rstrip('/') + '/')[-1] for uri in DeltaTable(root).file_uris()}
-assert found == set(files), sorted(found ^ set(files))[:4]
-for number, (path, version) in enumerate(sorted(files.items(), key=lambda file: (file[1], file[0]))):
-    table = parquet.ParquetFile(os.path.join(root, path)).read(columns=['record_id', 'payload'])
-    for id, payload in zip(table['record_id'].to_pylist(), table['payload'].to_pylist()):
-        out.write(f'{version}\\t{number}\\t{id}\\t{payload}\\n')
-total = lambda counter: sum(count for name, count in counters.items() if name.endswith('#' + counter))
-out.write(json.dumps({'landed': total('landed'), 'quarantined': total('quarantined')}) + '\\n')
+out = sys.stdout
+def read(root):
+    files, counters = {}, {}
+    for name in sorted(glob.glob(root + '/_delta_log/*.json')):
+        version = int(os.path.basename(name)[:20])
+        for line in open(name):
+            entry = json.loads(line)
+            if 'add' in entry:
+                files[entry['add']['path']] = version
+            if 'remove' in entry:
+                files.pop(entry['remove']['path'], None)
+            if 'txn' in entry:
+                counters[entry['txn']['appId']] = entry['txn']['version']
+    found = {uri.split(root.rstrip('/') + '/')[-1] for uri in DeltaTable(root).file_uris()}
+    assert found == set(files), sorted(found ^ set(files))[:4]
+    for number, (path, version) in enumerate(sorted(files.items(), key=lambda file: (file[1], file[0]))):
+        table = parquet.ParquetFile(os.path.join(root, path)).read(columns=['record_id', 'payload'])
+        for id, payload in zip(table['record_id'].to_pylist(), table['payload'].to_pylist()):
+            out.write(f'{version}\\t{number}\\t{id}\\t{payload}\\n')
+    total = lambda counter: sum(count for name, count in counters.items() if name.endswith('#' + counter))
+    out.write(json.dumps({'landed': total('landed'), 'quarantined': total('quarantined')}) + '\\n')
+for root in sys.argv[1:]:
+    read(root)
 out.flush()
 os._exit(0)
 ";
@@ -108,19 +111,27 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Reads a table of a data folder.
-    pub fn read(python: &Path, data: &Path, name: &str) -> Self {
-        let output = succeed(Command::new(python).args(["-c", READ_ROWS]).arg(data.join("lake").join(name)));
+    /// Reads tables of a data folder.
+    pub fn read<const N: usize>(python: &Path, data: &Path, names: [&str; N]) -> [Self; N] {
+        let output = succeed(Command::new(python).args(["-c", READ_ROWS]).args(names.map(|name| data.join("lake").join(name))));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        let (rows, counters) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
         let row = |line: &str| {
             let mut cells = line.splitn(4, '\t');
             let mut cell = || cells.next().expect("four cells");
             let (version, file) = (cell().parse().expect("a version"), cell().parse().expect("a number"));
             Row { version, file, id: cell().to_owned(), payload: cell().to_owned() }
         };
-        let counters: HashMap<String, u64> = serde_json::from_str(counters).expect("JSON");
-        let rows = rows.lines().map(row).collect();
-        Self { rows, landed: counters["landed"], quarantined: counters["quarantined"] }
+        let mut lines = text.lines();
+        names.map(|_| {
+            let mut rows = Vec::new();
+            let counters = loop {
+                match lines.next().expect("counters after each table") {
+                    counters if counters.starts_with('{') => break counters,
+                    line => rows.push(row(line)),
+                }
+            };
+            let counters: HashMap<String, u64> = serde_json::from_str(counters).expect("JSON");
+            Self { rows, landed: counters["landed"], quarantined: counters["quarantined"] }
+        })
     }
 }

@@ -215,7 +215,12 @@ impl Client {
         let kind = if is_single { "application/json" } else { "application/x-ndjson" };
         let body = lines.iter().map(|line| format!("{}\n", line.payload)).collect::<String>();
         let sent = self.http.post(&self.url).header(header::CONTENT_TYPE, kind).body(body).send().await;
-        let Ok(reply) = sent else { return self.lost() };
+        let reply = match sent {
+            Ok(reply) => reply,
+            // Nobody is there: nothing was sent.
+            Err(error) if error.is_connect() => return Answer::Lost,
+            Err(_) => return self.lost(),
+        };
         let status = reply.status();
         let wait = reply.headers().get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse::<u64>().ok());
         let Ok(text) = reply.text().await else { return self.lost() };

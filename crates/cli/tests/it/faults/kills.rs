@@ -36,7 +36,8 @@ const POINTS: [(&str, u64); 18] = [
     ("loader::trim", 4),
 ];
 
-/// Q1, Q3, C1, C3, L1, L2. Each point is hit so often: `CROWDREAD_POINT_ROUNDS`, by default twice. Seen to fail when …
+/// Q1, Q3, C1, C3, L1, L2. Each point is hit so often: `CROWDREAD_POINT_ROUNDS`, by default twice. Seen to fail when the queue is trimmed to
+/// where it was read and not to where it is settled, when nothing is a repeat, and when the index of repeats does not catch up with the tables.
 #[test]
 fn every_acknowledged_record_is_in_the_table_once_after_kills_at_every_point() {
     let Some(python) = python() else { return };
@@ -63,7 +64,8 @@ fn every_acknowledged_record_is_in_the_table_once_after_kills_at_every_point() {
     println!("kills at points, fired: {}", points.join(", "));
 }
 
-/// Q1, Q3, C1, C3, L1, L2. How often: `CROWDREAD_KILLS`, by default 20. Seen to fail when …
+/// Q1, Q3, C1, C3, L1, L2. How often: `CROWDREAD_KILLS`, by default 20. Seen to fail, beside the same, when the
+/// writer acknowledges five milliseconds before it writes.
 #[test]
 fn every_acknowledged_record_is_in_the_table_once_after_kills_at_random_moments() {
     let Some(python) = python() else { return };

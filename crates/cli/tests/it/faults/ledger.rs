@@ -119,7 +119,7 @@ impl Ledger {
     /// # Panics
     /// With what is wrong, if anything is.
     pub fn judge(&self, python: &Path, data: &Path, context: &str) -> Counts {
-        let (rows, dead) = (Rows::read(python, data, "events"), Rows::read(python, data, "dead_letters"));
+        let [rows, dead] = Rows::read(python, data, ["events", "dead_letters"]);
         let mut books = self.books();
         let mut wrong = std::mem::take(&mut books.wrong);
         wrong.extend(books.compare(&rows, &dead));

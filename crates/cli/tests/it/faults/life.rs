@@ -34,14 +34,25 @@ pub struct Life {
 impl Life {
     /// A new folder; clients that send to the port `to`, or to the server itself.
     pub fn begin(context: &str, mix: Mix, seed: u64, to: Option<u16>) -> Self {
-        let (folder, ledger, port) = (tempfile::tempdir().expect("folder"), Arc::new(Ledger::default()), free_port());
+        Self::begin_at(free_port(), context, mix, seed, to)
+    }
+
+    /// As [`begin`](Self::begin), with servers at a port.
+    pub fn begin_at(port: u16, context: &str, mix: Mix, seed: u64, to: Option<u16>) -> Self {
+        let (folder, ledger) = (tempfile::tempdir().expect("folder"), Arc::new(Ledger::default()));
+        fs::create_dir(folder.path().join("disk")).expect("folder");
         let load = Some(Load::start(to.unwrap_or(port), &ledger, mix, seed));
         Self { folder, ledger, port, load, context: format!("{context}, seed {seed}") }
     }
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.disk().join("data")
+    }
+
+    /// The folder that the data folder is in, and nothing else.
+    pub fn disk(&self) -> PathBuf {
+        self.folder.path().join("disk")
     }
 
     /// A path beside it.
