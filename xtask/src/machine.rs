@@ -22,7 +22,7 @@ const fn need(thing: &'static str, package: &'static str) -> Need {
 }
 
 /// What the tests of real programs use.
-pub const TEST_NEEDS: [Need; 11] = [
+pub const TEST_NEEDS: [Need; 12] = [
     need("tesseract", "tesseract-ocr"),
     need("/usr/share/tesseract-ocr/5/tessdata/eng.traineddata", "tesseract-ocr-eng"),
     need("/usr/share/tesseract-ocr/5/tessdata/spa.traineddata", "tesseract-ocr-spa"),
@@ -34,7 +34,11 @@ pub const TEST_NEEDS: [Need; 11] = [
     need("xmllint", "libxml2-utils"),
     need("curl", "curl"),
     need("mosquitto_pub", "mosquitto-clients"),
+    need("cc", "gcc"),
 ];
+
+/// What the fault tests use beside Python: `cc` compiles the shim, `mount` makes small disks.
+pub const FAULT_NEEDS: [Need; 2] = [need("cc", "gcc"), need("mount", "mount")];
 
 /// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
 const PYTHON_PACKAGES: [&str; 6] =

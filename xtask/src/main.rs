@@ -3,6 +3,7 @@
 //! Called as `cargo xtask …` (the alias stands in `.cargo/config.toml`), by people and by `.ci/run` alike.
 
 mod bench;
+mod faults;
 mod machine;
 mod pages;
 mod processes;
@@ -17,6 +18,9 @@ const USAGE: &str = "cargo xtask COMMAND
 
   test [--quick]               format, clippy, tidy, every test, doc tests, browser tests; installs what the machine lacks
                                --quick leaves out what needs more than a Rust toolchain, and says so
+  faults [--minutes N] [--seed S]
+                               the fault tests at length: a million power cuts on the model disk, a thousand kills, a hundred power cuts
+                               of the binary, bad disks and networks; again and again until the minutes are over
   tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
   sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
   bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size
@@ -36,6 +40,7 @@ fn run(args: &[String]) -> Result<()> {
     match words.as_slice() {
         ["test"] => test::run(test::Extent::Full),
         ["test", "--quick"] => test::run(test::Extent::Quick),
+        ["faults", rest @ ..] => faults::run(rest),
         ["tidy"] => tidy::run(),
         ["sample", rest @ ..] => sample::run(rest),
         ["bench", "build"] => bench::build(),

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `store` | [`Lake`]: a folder of tables; fault points |
 //! | `durable` | where fsync happens, and what is done after one that failed |
+//! | `staged` | the store under a local table: an entry of the log has its bytes on disk before its name |
 //! | `schema` | columns ↔ Arrow ↔ Delta |
 //! | `rows` | JSON payloads → record batch, with a reason for each row that cannot be one |
 //! | `table` | [`Table`]: open or create, evolve, cursors, [`Snapshot`] |
@@ -43,6 +44,7 @@ mod maintenance;
 mod rows;
 mod scan;
 mod schema;
+mod staged;
 mod store;
 mod table;
 mod writer;

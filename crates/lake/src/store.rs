@@ -13,6 +13,7 @@ use crate::{
     dead_letters,
     durable::{self, Fsync},
     schema::{arrow_schema, topic_columns},
+    staged::Staged,
     table::{Purpose, Table},
 };
 
@@ -191,9 +192,15 @@ impl Lake {
         self.shared.config.fault.as_ref().map_or(Ok(()), |hook| hook(point))
     }
 
+    /// Builds a table on the store of this lake.
+    pub(crate) fn builder(&self, url: &Url) -> Result<DeltaTableBuilder, deltalake::DeltaTableError> {
+        let files = Arc::new(Staged::new(Arc::clone(&self.shared.config.fsync)));
+        Ok(DeltaTableBuilder::from_url(url.clone())?.with_storage_backend(files, url.clone()))
+    }
+
     pub(crate) fn store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(|error| failed("cannot reach the tables", error))?;
-        Ok(builder.build_storage().map_err(|error| failed("cannot reach the tables", error))?.object_store(None))
+        let storage = self.builder(url).and_then(|builder| builder.build_storage());
+        Ok(storage.map_err(|error| failed("cannot reach the tables", error))?.object_store(None))
     }
 }
 

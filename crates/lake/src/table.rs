@@ -67,7 +67,7 @@ impl Table {
     pub(crate) async fn open(lake: &Lake, name: &str, purpose: Purpose) -> Result<Option<Self>> {
         let url = lake.table_address(name)?;
         let cannot = |error| failed("cannot read a table", error).with("table", name);
-        let mut delta = DeltaTableBuilder::from_url(url.clone()).and_then(DeltaTableBuilder::build).map_err(cannot)?;
+        let mut delta = lake.builder(&url).and_then(DeltaTableBuilder::build).map_err(cannot)?;
         if !delta.verify_deltatable_existence().await.map_err(cannot)? {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl Table {
         // `delta.setTransactionRetentionDuration` stays unset: a cursor never expires.
         let cannot = |error| failed("cannot make a table", error).with("table", name);
         let url = lake.table_address(name)?;
-        let store = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(cannot)?.log_store();
+        let store = lake.builder(&url).and_then(DeltaTableBuilder::build).map_err(cannot)?.log_store();
         CreateBuilder::new()
             .with_log_store(store)
             .with_table_name(name)

@@ -77,6 +77,24 @@ async fn entries_of_another_loader_are_durable_before_a_later_commit_is_told() {
     assert_eq!(rows_and_cursor(after.path()).await, (2, Some(1)));
 }
 
+/// Q3, L1: the kernel may write a name before the bytes that it leads to, and then the power goes. Is to fail, as *corrupt*, when `builder`
+/// leaves the store of the library in its place.
+#[tokio::test]
+async fn an_entry_whose_name_survives_a_power_cut_is_whole() {
+    let (folder, after) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let disk = FaultyDisk::new();
+    let dies: crate::FaultHook = Arc::new(|point| match point {
+        FaultPoint::SyncCommit => Err(record::Error::closed("crash injected")),
+        _ => Ok(()),
+    });
+    let table = lake_in(&folder, Config { fault: Some(dies), ..with(&disk) }).await.table(&TopicSchema::events()).await.expect("made");
+    table.commit(&written(&table, 0).await, &moved(0)).await.expect_err("died");
+    let log = folder.path().join("lake/events/_delta_log").canonicalize().expect("a folder");
+    disk.fsync()(&log).expect("names are written whenever the kernel likes");
+    disk.after_power_cut(&folder.path().join("lake"), after.path()).expect("restored");
+    assert_eq!(rows_and_cursor(after.path()).await, (1, Some(1)));
+}
+
 /// L1. Seen to fail when the names of the folders above are not synced.
 #[tokio::test]
 async fn the_names_of_all_folders_that_are_made_are_durable() {

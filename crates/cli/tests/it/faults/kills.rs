@@ -15,7 +15,7 @@ const KILLS_A_FOLDER: u64 = 50;
 
 /// The points, and the highest number of times that one is passed before the process kills itself there.
 /// `spare_created` comes first in a folder: later the journal has trimmed segments to use again.
-const POINTS: [(&str, u64); 18] = [
+pub const POINTS: [(&str, u64); 18] = [
     ("journal::spare_created", 1),
     ("journal::written", 40),
     ("journal::synced", 40),

@@ -1,6 +1,6 @@
 //! A loader that is stuck, a disk that is full, a clock that jumps.
 
-use std::{fs, os::unix::process::ExitStatusExt};
+use std::{fs, os::unix::process::ExitStatusExt, path::Path};
 
 use super::{asked, clients::Mix, life::Life, resident_bytes, seed, shim::Shim};
 use crate::{
@@ -13,11 +13,18 @@ use crate::{
 const RESIDENT_BYTES_MAX: u64 = 400 << 20;
 
 /// C2, L1: while the loader waits for ever in its commit, records are taken as long as there is room, and then refused with the time after
-/// which to come again; memory stays within its bound, and nothing that was acknowledged is lost. Needs a small disk of its own.
+/// which to come again; memory stays within its bound, and nothing that was acknowledged is lost. Needs a small disk of its own. How often:
+/// `CROWDREAD_STUCK_LOADERS`, by default once.
 #[test]
 fn a_stuck_loader_refuses_before_memory_or_disk_are_in_danger() {
     let Some(python) = python() else { return };
-    let mut life = Life::begin("a stuck loader", Mix { large_every: 2, ..Mix::default() }, seed(), None);
+    for number in 0..asked("CROWDREAD_STUCK_LOADERS", 1) {
+        stuck_loader(&python, seed() + number);
+    }
+}
+
+fn stuck_loader(python: &Path, seed: u64) {
+    let mut life = Life::begin("a stuck loader", Mix { large_every: 2, ..Mix::default() }, seed, None);
     let Some(disk) = SmallDisk::mount(&life.disk(), "64m") else { return };
     // The tables are made; from here on a commit is one of records.
     let mut server = life.serve(&[]);
@@ -36,7 +43,7 @@ fn a_stuck_loader_refuses_before_memory_or_disk_are_in_danger() {
     server.kill();
     // There is room for the tables again, as the loader lands and trims.
     disk.grow("256m");
-    life.judge(&python);
+    life.judge(python);
     println!(
         "stuck loader: {} records acknowledged meanwhile, {} requests put off, {} MB resident at most",
         counts.acknowledged - before.acknowledged,
@@ -46,10 +53,17 @@ fn a_stuck_loader_refuses_before_memory_or_disk_are_in_danger() {
 }
 
 /// C2, L1: a disk of 16 MB of which the journal leaves nothing free, so that the kernel itself says that it is full, to whoever writes next.
+/// How often: `CROWDREAD_FULL_DISKS`, by default once.
 #[test]
 fn a_disk_that_is_full_to_the_last_byte_loses_nothing() {
     let Some(python) = python() else { return };
-    let mut life = Life::begin("a full disk", Mix { large_every: 3, ..Mix::default() }, seed(), None);
+    for number in 0..asked("CROWDREAD_FULL_DISKS", 1) {
+        full_disk(&python, seed() + number);
+    }
+}
+
+fn full_disk(python: &Path, seed: u64) {
+    let mut life = Life::begin("a full disk", Mix { large_every: 3, ..Mix::default() }, seed, None);
     let Some(disk) = SmallDisk::mount(&life.disk(), "16m") else { return };
     let nothing_free = ("CROWDREAD_JOURNAL__HEADROOM_BYTES_MIN", "0");
     let mut server = life.serve(&[nothing_free]);
@@ -59,7 +73,7 @@ fn a_disk_that_is_full_to_the_last_byte_loses_nothing() {
     let counts = life.ledger.counts();
     server.kill();
     disk.grow("256m");
-    life.judge(&python);
+    life.judge(python);
     let (put_off, said) = (counts.put_off, life.log().matches("os error 28").count());
     println!("full disk of 16 MB: {put_off} put off before there was room again; the kernel said {said} times that it is full");
 }
