@@ -44,6 +44,7 @@ pub struct Load {
     tasks: Vec<JoinHandle<()>>,
     ledger: Arc<Ledger>,
     rounds: Vec<Arc<AtomicU64>>,
+    turned_away: Vec<Arc<AtomicU64>>,
 }
 
 impl Load {
@@ -52,7 +53,8 @@ impl Load {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let stop = Arc::new(AtomicBool::new(false));
         let rounds: Vec<Arc<AtomicU64>> = (0..mix.clients).map(|_| Arc::default()).collect();
-        let tasks = (0..mix.clients).zip(&rounds).map(|(number, round)| {
+        let turned_away: Vec<Arc<AtomicU64>> = (0..mix.clients).map(|_| Arc::default()).collect();
+        let tasks = (0..mix.clients).zip(rounds.iter().zip(&turned_away)).map(|(number, (round, turned_away))| {
             let client = Client {
                 http: reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build().expect("a client"),
                 url: format!("http://127.0.0.1:{port}/v1/records/events"),
@@ -63,17 +65,23 @@ impl Load {
                 ledger: Arc::clone(ledger),
                 stop: Arc::clone(&stop),
                 round: Arc::clone(round),
+                turned_away: Arc::clone(turned_away),
                 large_every: mix.large_every,
             };
             runtime.spawn(client.run())
         });
         let tasks = tasks.collect();
-        Self { runtime: Some(runtime), stop, tasks, ledger: Arc::clone(ledger), rounds }
+        Self { runtime: Some(runtime), stop, tasks, ledger: Arc::clone(ledger), rounds, turned_away }
     }
 
     /// Requests that were answered in full, of the client that has fewest.
     pub fn rounds(&self) -> u64 {
         self.rounds.iter().map(|round| round.load(Ordering::Relaxed)).min().unwrap_or(0)
+    }
+
+    /// How often the client that was turned away least was.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.iter().map(|count| count.load(Ordering::Relaxed)).min().unwrap_or(0)
     }
 
     pub fn acknowledged(&self) -> u64 {
@@ -111,6 +119,7 @@ struct Client {
     ledger: Arc<Ledger>,
     stop: Arc<AtomicBool>,
     round: Arc<AtomicU64>,
+    turned_away: Arc<AtomicU64>,
     large_every: u32,
 }
 
@@ -244,6 +253,7 @@ impl Client {
             // The queue is closed for good, or the server ends.
             StatusCode::SERVICE_UNAVAILABLE => {
                 self.ledger.count(|counts| counts.turned_away += 1);
+                self.turned_away.fetch_add(1, Ordering::Relaxed);
                 Answer::Later(PAUSE_MAX)
             }
             // A body of which a part was lost on the way.

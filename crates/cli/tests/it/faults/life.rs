@@ -80,6 +80,11 @@ impl Life {
         start(command, &self.data(), self.port, &self.beside("log"), &[&SETTINGS, settings].concat())
     }
 
+    /// Waits until each client was turned away so often.
+    pub fn wait_for_refusals(&self, count: u64) {
+        wait_until("a refusal for each client", || self.load().turned_away() >= count);
+    }
+
     fn load(&self) -> &Load {
         self.load.as_ref().expect("clients until the end")
     }
