@@ -4,6 +4,8 @@
 //! So the answer carries no outcomes: 204 means that each record is stored, or its rejection is. Nothing is stored where it
 //! says 503.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
@@ -22,8 +24,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 const BEACON: Entry = Entry { door: "beacon", is_told: false, body_bytes_max: BODY_BYTES_MAX, layout };
 
-pub(crate) async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    match shared.receive(&BEACON, topic, request).await {
+pub(crate) async fn records(State(shared): State<Arc<Shared>>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    match shared.receive(&BEACON, &http::topic_of(topic), request).await {
         Ok(outcomes) => match unavailable(&outcomes) {
             None => StatusCode::NO_CONTENT.into_response(),
             Some(problem) => http::refused(&BEACON, &problem),

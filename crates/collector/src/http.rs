@@ -1,5 +1,5 @@
-//! The HTTP door: `POST /v1/records/{topic}`, and for `beacon` its address. `cli` merges its [`router`] with the product's routes and gives both to
-//! [`server::run`](crate::server::run).
+//! The HTTP door: `POST /v1/records/{topic}`, and for `beacon` its address. `cli` gives it, with its routes and the product's, to
+//! [`server::run`](crate::server::run), which asks it first: the way of a record is not through a router.
 //!
 //! request → topic known? headroom? → capped body, unpacked → `wire::split` (or one event of fields and body) → `Ingest::submit` → `wire::Response`
 //!
@@ -21,7 +21,7 @@ use axum::{
     Json, Router,
     body::BodyDataStream,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -72,30 +72,53 @@ pub(crate) struct Entry {
 
 const RECORDS: Entry = Entry { door: "http", is_told: true, body_bytes_max: usize::MAX, layout: Layout::of };
 
+/// The door. Cheap to clone.
 #[derive(Clone)]
+pub struct Records(Arc<Shared>);
+
 pub(crate) struct Shared {
     ingest: Arc<Ingest>,
     budget: Budget,
     config: Config,
 }
 
-/// The door's routes.
-pub fn router(ingest: Arc<Ingest>, config: Config) -> Router {
-    let shared = Shared { ingest, budget: Budget::new(config.bodies_bytes_max), config };
-    Router::new().route("/v1/records/{topic}", post(records)).route("/v1/beacon/{topic}", post(beacon::records)).with_state(shared)
+/// How the address of a topic begins.
+const RECORDS_PATH: &str = "/v1/records/";
+
+impl Records {
+    /// A door to a conductor.
+    pub fn new(ingest: Arc<Ingest>, config: Config) -> Self {
+        Self(Arc::new(Shared { ingest, budget: Budget::new(config.bodies_bytes_max), config }))
+    }
+
+    /// Its routes, for every request that comes to it.
+    pub fn router(&self) -> Router {
+        let shared = Arc::clone(&self.0);
+        Router::new().route("/v1/records/{topic}", post(records)).route("/v1/beacon/{topic}", post(beacon::records)).with_state(shared)
+    }
+
+    /// The topic of a request that [`answer`](Self::answer) can take without its routes: most of them. A browser's with an origin is not
+    /// among them, as other layers have to look at it.
+    pub(crate) fn topic_of<B>(request: &Request<B>) -> Option<&str> {
+        let topic = request.uri().path().strip_prefix(RECORDS_PATH)?;
+        let is_plain = topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        let is_ours = request.method() == Method::POST && is_plain && !request.headers().contains_key(header::ORIGIN);
+        is_ours.then_some(topic)
+    }
+
+    /// Takes the records of a request to a topic.
+    pub(crate) async fn answer(self, topic: String, request: Request) -> Response {
+        self.0.answer(&topic, request).await
+    }
 }
 
-async fn records(State(shared): State<Shared>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    match shared.receive(&RECORDS, topic, request).await {
-        Ok(outcomes) => {
-            let response = wire::Response::new(shared.ingest.durability(), &outcomes);
-            match response.all_retry_after_ms() {
-                None => Json(response).into_response(),
-                Some(retry_after_ms) => headroom_low(retry_after_ms).response(&response.outcomes),
-            }
-        }
-        Err(problem) => refused(&RECORDS, &problem),
-    }
+/// The door's routes alone.
+pub fn router(ingest: Arc<Ingest>, config: Config) -> Router {
+    Records::new(ingest, config).router()
+}
+
+async fn records(State(shared): State<Arc<Shared>>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    shared.answer(&topic_of(topic), request).await
 }
 
 /// What is known before the body is read.
@@ -130,17 +153,24 @@ impl Layout {
 }
 
 impl Shared {
+    async fn answer(&self, topic: &str, request: Request) -> Response {
+        match self.receive(&RECORDS, topic, request).await {
+            Ok(outcomes) => {
+                let response = wire::Response::new(self.ingest.durability(), &outcomes);
+                match response.all_retry_after_ms() {
+                    None => Json(response).into_response(),
+                    Some(retry_after_ms) => headroom_low(retry_after_ms).response(&response.outcomes),
+                }
+            }
+            Err(problem) => refused(&RECORDS, &problem),
+        }
+    }
+
     /// Takes the records of one request, and says what became of each.
-    pub(crate) async fn receive(
-        &self,
-        entry: &Entry,
-        topic: Result<Path<String>, PathRejection>,
-        request: Request,
-    ) -> Result<Vec<Outcome>, Problem> {
-        let topic = topic_of(topic);
+    pub(crate) async fn receive(&self, entry: &Entry, topic: &str, request: Request) -> Result<Vec<Outcome>, Problem> {
         let (parts, body) = request.into_parts();
         let mut body = body.into_data_stream();
-        let plan = match self.plan(entry, &topic, &parts.headers) {
+        let plan = match self.plan(entry, topic, &parts.headers) {
             Ok(plan) => plan,
             // Draining would ask for a body that a polite sender holds back until it is told to go on.
             Err(problem) if parts.headers.contains_key(header::EXPECT) => return Err(problem),
@@ -159,7 +189,7 @@ impl Shared {
                 return Err(body_problem(error, &plan.caps));
             }
         };
-        self.submit(entry, &topic, plan, &held.bytes).await
+        self.submit(entry, topic, plan, &held.bytes).await
     }
 
     /// Everything that can refuse the request without a look at its body (promise C2).

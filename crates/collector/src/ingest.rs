@@ -26,9 +26,10 @@ use crate::{
     json_schema::JsonSchema,
     letters::{self, Letters, Rejected},
     limits::Caps,
+    random,
     raw_item::RawItem,
     status::{Counters, Handle},
-    telemetry,
+    telemetry::{self, OutcomeCounters},
     tokens::{Refusal, Tokens},
     wire::Item,
 };
@@ -56,12 +57,14 @@ pub struct Entrance {
     validator: Arc<dyn Validator>,
     json_schema: Option<JsonSchema>,
     needs_token: bool,
+    counters: OutcomeCounters,
 }
 
 impl Entrance {
     /// A topic that anybody may write to, with its validator.
     pub fn open(schema: TopicSchema, validator: Arc<dyn Validator>) -> Self {
-        Self { schema, validator, json_schema: None, needs_token: false }
+        let counters = OutcomeCounters::new(schema.topic.clone());
+        Self { schema, validator, json_schema: None, needs_token: false, counters }
     }
 
     /// Its records have to keep to a JSON Schema as well.
@@ -208,7 +211,7 @@ impl Ingest {
         let count = items.len();
         self.counters.received(topic, count);
         if let Headroom::Low { retry_after_ms } = self.headroom()? {
-            return Ok(self.tell(topic, &sender.door, vec![Outcome::Retry { after_ms: retry_after_ms }; count]));
+            return Ok(self.tell(entrance, &sender.door, vec![Outcome::Retry { after_ms: retry_after_ms }; count]));
         }
         let arrival = Arrival { received_at: self.clock.now(), sender };
         let checked = entrance.check_all(items, &arrival)?;
@@ -220,7 +223,7 @@ impl Ingest {
         telemetry::letters(topic, door, letters.len(), rejected.len());
         if letters.len() < rejected.len() && !arrival.sender.is_told {
             let after_ms = self.letters.wait_ms(topic, &rejected);
-            return Ok(self.tell(topic, door, vec![Outcome::Retry { after_ms }; count]));
+            return Ok(self.tell(entrance, door, vec![Outcome::Retry { after_ms }; count]));
         }
         let told = Told { counters: &self.counters, topic, door, records: good, answered: false };
         let (full, last) = letters::appends(letters);
@@ -235,7 +238,7 @@ impl Ingest {
         // C1: a forgotten index would look like a success to nobody, because it stops here.
         assert_eq!(outcomes.len(), count, "each index has exactly one outcome");
         told.answered();
-        Ok(self.tell(topic, door, outcomes))
+        Ok(self.tell(entrance, door, outcomes))
     }
 
     /// One append for the whole request. The outer error ends the request; the inner one says that all may try again.
@@ -292,8 +295,8 @@ impl Ingest {
         Ok(())
     }
 
-    fn tell(&self, topic: &Topic, door: &Door, outcomes: Vec<Outcome>) -> Vec<Outcome> {
-        self.counters.outcomes(topic, &telemetry::count(topic, door, &outcomes));
+    fn tell(&self, entrance: &Entrance, door: &Door, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        self.counters.outcomes(&entrance.schema.topic, &entrance.counters.count(door, &outcomes));
         outcomes
     }
 }
@@ -338,7 +341,7 @@ impl Entrance {
     }
 }
 
-/// Ids for the records that came without one, or cannot be read: the time and 74 bits from the operating system, asked for once a request.
+/// Ids for the records that came without one, or cannot be read: the time and 74 bits from the operating system.
 struct GivenIds {
     received_at: Timestamp,
     random: Vec<[u8; 10]>,
@@ -348,8 +351,7 @@ impl GivenIds {
     fn new(items: &[Item], received_at: Timestamp) -> Result<Self> {
         let wanted = items.iter().filter(|item| item.as_ref().map_or(None, RawItem::id).is_none()).count();
         let mut random = vec![[0_u8; 10]; wanted];
-        getrandom::fill(random.as_flattened_mut())
-            .map_err(|error| Error::unavailable("the operating system gives no random bytes").because(error))?;
+        random::fill(random.as_flattened_mut())?;
         Ok(Self { received_at, random })
     }
 

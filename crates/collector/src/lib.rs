@@ -20,6 +20,7 @@
 //! | `mqtt_stream` | bytes ↔ packets, under the caps |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
+//! | `random` | random bytes by the page, for ids |
 //! | `raw_item` | one record's bytes → a well-formed object with its id |
 //! | `cloudevents` | an event's fields and body, or its JSON → a record |
 //! | `columns` | whether a payload fits its topic's columns |
@@ -80,6 +81,7 @@ mod mqtt_session;
 mod mqtt_stream;
 mod mqtt_topics;
 pub mod problem;
+mod random;
 mod raw_item;
 pub mod receipts;
 pub mod server;

@@ -5,7 +5,7 @@
 //! is unpacked as it is read (`unpack`): its cap and its room are those of the unpacked bytes, and what a decoder needs for
 //! its work counts as well.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use axum::body::BodyDataStream;
 use bytes::{Bytes, BytesMut};
@@ -81,6 +81,11 @@ impl Budget {
                 Coding::Gzip | Coding::Zstd => self.unpack(frames, coding, bytes_max).await,
             }
         };
+        let mut reading = std::pin::pin!(reading);
+        // Most bodies came with their heads: a timer for each would cost more than reading it.
+        if let Poll::Ready(read) = futures::poll!(reading.as_mut()) {
+            return read;
+        }
         tokio::time::timeout(timeout, reading).await.unwrap_or(Err(BodyError::TimedOut))
     }
 

@@ -5,6 +5,8 @@
 //! idle). What `http2` guards: the same for HTTP/2. What the routes guard: their bodies. What this guards: how many connections there are, and how they end.
 
 use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
         Arc,
@@ -15,8 +17,13 @@ use std::{
 
 use axum::{
     Router,
-    http::{Request, header::UPGRADE},
-    response::Response,
+    body::Body,
+    http::{Request, StatusCode, header::UPGRADE},
+    response::{IntoResponse, Response},
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either},
 };
 use hyper::{
     body::Incoming,
@@ -40,8 +47,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     handles,
+    http::Records,
     http2::{Activity, PREFACE, Watched},
-    problem, telemetry,
+    problem::{self, Problem},
+    telemetry,
     write_timeout::WriteTimeout,
 };
 
@@ -89,13 +98,15 @@ impl Default for Config {
 ///
 /// # Errors
 /// `Invalid` for a read buffer that is too small, or no connection at all.
-pub async fn run(listener: TcpListener, app: Router, config: Config, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shutdown: CancellationToken) -> Result<()> {
+    let App { records, routes } = app.into();
     if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) || config.listeners == 0 {
         return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max and listeners at least 1"));
     }
     let server = Arc::new(Server {
         // Innermost first: a panic becomes a refusal, and no refusal leaves without its form.
-        app: app.layer(CatchPanicLayer::new()).layer(axum::middleware::map_response(problem::formed)),
+        records,
+        routes: routes.layer(CatchPanicLayer::new()).layer(axum::middleware::map_response(problem::formed)),
         http1: http1(&config),
         http2: http2(&config),
         config,
@@ -177,6 +188,17 @@ fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
     protocol
 }
 
+type Answer = Either<
+    BoxFuture<'static, std::result::Result<Response, Infallible>>,
+    <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future,
+>;
+
+/// A panic becomes a refusal.
+fn or_failed(answer: std::thread::Result<Response>) -> std::result::Result<Response, Infallible> {
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed; the server's log says why");
+    Ok(answer.unwrap_or_else(|panic| failed(panic).into_response()))
+}
+
 /// The most requests of a connection of HTTP/2 that were reset and are still remembered.
 const RESETS_MAX: usize = 20;
 
@@ -232,8 +254,28 @@ impl Connection {
     }
 }
 
+/// What is served: the door for records, which is asked first, and routes for everything else.
+pub struct App {
+    records: Option<Records>,
+    routes: Router,
+}
+
+impl App {
+    /// Both; the routes have to have the door's, too.
+    pub fn new(records: Records, routes: Router) -> Self {
+        Self { records: Some(records), routes }
+    }
+}
+
+impl From<Router> for App {
+    fn from(routes: Router) -> Self {
+        Self { records: None, routes }
+    }
+}
+
 struct Server {
-    app: Router,
+    records: Option<Records>,
+    routes: Router,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     config: Config,
@@ -263,12 +305,12 @@ impl Server {
     }
 
     async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>, place: &Arc<Place>) -> hyper::Result<()> {
-        let (app, place) = (TowerToHyperService::new(self.app.clone()), Arc::clone(place));
+        let (service, place) = (self.service(), Arc::clone(place));
         let service = service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
                 request.extensions_mut().insert(Connection::new(&place));
             }
-            app.call(request)
+            service(request)
         });
         let connection = self.http1.serve_connection(stream, service).with_upgrades();
         tokio::pin!(connection);
@@ -277,9 +319,9 @@ impl Server {
 
     async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>) -> hyper::Result<()> {
         let activity = Activity::default();
-        let (app, watched) = (TowerToHyperService::new(self.app.clone()), activity.clone());
+        let (service, watched) = (self.service(), activity.clone());
         let service = service_fn(move |request| {
-            let (ours, activity, answer) = (watched.ours(), watched.clone(), app.call(request));
+            let (ours, activity, answer) = (watched.ours(), watched.clone(), service(request));
             async move {
                 let answer = answer.await.map(|response: Response| response.map(|body| Watched::new(body, activity)));
                 drop(ours);
@@ -290,6 +332,18 @@ impl Server {
         tokio::pin!(connection);
         let idle = activity.idle(Duration::from_millis(self.config.header_timeout_ms));
         self.until_end(connection, |connection| connection.graceful_shutdown(), idle).await
+    }
+
+    /// The way of each request: the door for records, or the routes.
+    fn service(&self) -> impl Fn(Request<Incoming>) -> Answer + use<> {
+        let (records, routes) = (self.records.clone(), TowerToHyperService::new(self.routes.clone()));
+        move |request| match (&records, Records::topic_of(&request)) {
+            (Some(records), Some(topic)) => {
+                let answer = records.clone().answer(topic.to_owned(), request.map(Body::new));
+                Either::Left(AssertUnwindSafe(answer).catch_unwind().map(or_failed).boxed())
+            }
+            _ => Either::Right(routes.call(request)),
+        }
     }
 
     /// Until the connection ends, shutdown begins or it idles; in the latter two cases requests under way have some more time.

@@ -1,26 +1,51 @@
 //! What the doors count and log: a metric and its log line are one function here. `ingest` and `http` call it.
 
+use std::sync::{PoisonError, RwLock};
+
+use metrics::Counter;
 use record::{Door, Error, Outcome, Topic};
 
-/// The outcomes of one request, by name: `stored`, `retry`, or the rejection's tag.
-pub(crate) fn count(topic: &Topic, door: &Door, outcomes: &[Outcome]) -> Vec<(&'static str, u64)> {
-    let mut counts: Vec<(&'static str, u64)> = Vec::new();
-    for outcome in outcomes {
-        let name = match outcome {
-            Outcome::Stored(_) => "stored",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Rejected(rejection) => rejection.tag.as_str(),
-        };
-        match counts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((name, 1)),
+/// The counters of a topic's outcomes, by door and name; each is looked up by its labels once.
+pub(crate) struct OutcomeCounters {
+    topic: Topic,
+    known: RwLock<Vec<(Door, &'static str, Counter)>>,
+}
+
+impl OutcomeCounters {
+    pub(crate) fn new(topic: Topic) -> Self {
+        Self { topic, known: RwLock::default() }
+    }
+
+    /// Counts the outcomes of one request, and gives them by name: `stored`, `retry`, or the rejection's tag.
+    pub(crate) fn count(&self, door: &Door, outcomes: &[Outcome]) -> Vec<(&'static str, u64)> {
+        let mut counts: Vec<(&'static str, u64)> = Vec::new();
+        for outcome in outcomes {
+            let name = match outcome {
+                Outcome::Stored(_) => "stored",
+                Outcome::Retry { .. } => "retry",
+                Outcome::Rejected(rejection) => rejection.tag.as_str(),
+            };
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
         }
+        for (name, count) in &counts {
+            self.add(door, name, *count);
+        }
+        counts
     }
-    for (name, count) in &counts {
-        let labels = [("topic", topic.to_string()), ("door", door.to_string()), ("outcome", (*name).to_owned())];
-        metrics::counter!("crowdread_collector_records_total", &labels).increment(*count);
+
+    fn add(&self, door: &Door, name: &'static str, count: u64) {
+        let is_it = |(of, known, _): &&(Door, &str, Counter)| of == door && *known == name;
+        if let Some((_, _, counter)) = self.known.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {
+            return counter.increment(count);
+        }
+        let labels = [("topic", self.topic.to_string()), ("door", door.to_string()), ("outcome", name.to_owned())];
+        let counter = metrics::counter!("crowdread_collector_records_total", &labels);
+        counter.increment(count);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).push((door.clone(), name, counter));
     }
-    counts
 }
 
 /// Of a request's rejected records, how many are kept.

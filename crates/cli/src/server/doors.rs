@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Result;
-use axum::Router;
 use collector::{Ingest, mqtt, server};
 use futures::FutureExt;
 use tokio::net::TcpListener;
@@ -43,7 +42,7 @@ impl Doors {
     ///
     /// # Errors
     /// The first door's.
-    pub async fn run(self, app: Router, ingest: Arc<Ingest>, shutdown: CancellationToken) -> record::Result<()> {
+    pub async fn run(self, app: server::App, ingest: Arc<Ingest>, shutdown: CancellationToken) -> record::Result<()> {
         let (listeners, end) = (1 + usize::from(self.mqtt.is_some()), shutdown.child_token());
         let http = server::run(self.http, app, server::Config { listeners, ..server::Config::default() }, end.clone());
         let mqtt = async {

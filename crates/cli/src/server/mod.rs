@@ -16,7 +16,7 @@ use collector::{
     ingest::{self, Ingest},
     letters,
     receipts::{self, Desk},
-    status,
+    server, status,
     tokens::Tokens,
     websocket,
 };
@@ -130,13 +130,14 @@ impl Server {
             owner_token: owner.token.clone(),
         };
         let web = Arc::new(Web::new(live.clone(), identity, places).ending_with(doors_shutdown.clone()));
-        let records = cors::open_to(http::router(ingest.clone(), http::Config::default()), &settings.doors.cors_origins)?;
-        let records = records.merge(websocket::router(ingest.clone(), websocket::Config::default()));
+        let records = http::Records::new(ingest.clone(), http::Config::default());
+        let routes = cors::open_to(records.router(), &settings.doors.cors_origins)?
+            .merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
-        let records = records.merge(receipts::router(desk));
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
-        let app = records
+        let routes = routes
+            .merge(receipts::router(desk))
             .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
             .merge(admin::router(admin))
             .merge(web::router(web));
@@ -144,7 +145,7 @@ impl Server {
         let mqtt_address = doors.mqtt_address();
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
-        let doors = tokio::spawn(doors.run(app, ingest, doors_shutdown.clone()));
+        let doors = tokio::spawn(doors.run(server::App::new(records, routes), ingest, doors_shutdown.clone()));
         Ok(Self {
             url,
             join_url,

@@ -57,7 +57,9 @@ pub async fn door(address: Address, folder: &Path) -> Value {
         Entrance::open(schema, Arc::new(AcceptAnyObject)).with_json_schema(json_schema),
     ];
     let ingest = Arc::new(Ingest::new(queue, entrances, clock, ingest::Config::default()).expect("two topics"));
-    let app = http::router(ingest.clone(), http::Config::default()).merge(websocket::router(ingest, websocket::Config::default()));
+    let records = http::Records::new(ingest.clone(), http::Config::default());
+    let routes = records.router().merge(websocket::router(ingest, websocket::Config::default()));
+    let app = server::App::new(records, routes);
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     server::run(listener, app, server::Config::default(), CancellationToken::new()).await.expect("serves");
     Value::Null

@@ -1,6 +1,6 @@
 //! What the ids of the queue's tail promise.
 
-use futures::executor::block_on;
+use futures::FutureExt;
 use queue::{MemoryQueue, Queue};
 use record::{Letter, Record, RecordId, Rejection, RejectionTag, Tail, Timestamp, Topic};
 
@@ -30,7 +30,7 @@ fn each_stored_record_is_found_until_it_is_trimmed() {
     let mut ids = TailIds::new(&queue, partition.clone(), 1 << 20).expect("opens");
     let all = CHUNK_RECORDS as u64 * 2 + 100;
     for from in (0..all).step_by(10_000) {
-        block_on(queue.append(records(from..all.min(from + 10_000)))).expect("stored");
+        queue.append(records(from..all.min(from + 10_000))).now_or_never().expect("at once").expect("stored");
         ids.catch_up(&queue).expect("reads");
     }
     for number in (0..all).step_by(977).chain([all - 1]) {
@@ -52,7 +52,7 @@ fn what_there_is_no_room_for_is_given_up_and_said() {
     let queue = MemoryQueue::new("q", 1_000_000);
     let mut ids = TailIds::new(&queue, queue.partitions().remove(0), CHUNK_RECORDS * 2).expect("opens");
     let all = CHUNK_RECORDS as u64 * 3 + 1;
-    block_on(queue.append(records(0..all))).expect("stored");
+    queue.append(records(0..all)).now_or_never().expect("at once").expect("stored");
     ids.catch_up(&queue).expect("reads");
     assert!(!ids.is_complete(0));
     assert!(ids.candidates(&Topic::events(), &id(0)).is_empty());
@@ -67,7 +67,7 @@ fn a_letter_is_found_under_its_record() {
     let rejection = Rejection::new(RejectionTag::NotJson, "not JSON");
     let payload = Letter::new(&sensors, &rejection, b"oops", 100).to_payload();
     let letter = Record { topic: Topic::dead_letters(), payload, ..records(5..6).remove(0) };
-    block_on(queue.append(vec![letter])).expect("stored");
+    queue.append(vec![letter]).now_or_never().expect("at once").expect("stored");
     ids.catch_up(&queue).expect("reads");
     assert_eq!(ids.candidates(&sensors, &id(5)), [0]);
     assert!(ids.candidates(&Topic::events(), &id(5)).is_empty());

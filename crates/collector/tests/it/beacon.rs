@@ -8,12 +8,12 @@ use queue::Headroom;
 use record::ErrorKind;
 
 use crate::{
-    client::Server,
+    client::{Server, app},
     rigged::{Rigged, ingest},
 };
 
 async fn start(queue: &Arc<Rigged>) -> Server {
-    Server::start(http::router(ingest(queue).0, http::Config::default()), server::Config::default()).await
+    Server::start(app(ingest(queue).0, http::Config::default()), server::Config::default()).await
 }
 
 /// Sends a beacon: the status, `Retry-After`, and the body.

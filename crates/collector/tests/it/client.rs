@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
 use collector::{Ingest, http, server, websocket};
 use futures::{SinkExt, StreamExt};
 use record::Result;
@@ -63,6 +62,12 @@ pub trait Door: Sized + Send + Sync + 'static {
     fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static;
 }
 
+/// The HTTP door as the server has it: asked before its routes.
+pub fn app(ingest: Arc<Ingest>, config: http::Config) -> server::App {
+    let records = http::Records::new(ingest, config);
+    server::App::new(records.clone(), records.router())
+}
+
 /// A server on a free port of the loopback.
 pub struct Server {
     pub address: SocketAddr,
@@ -71,7 +76,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(app: Router, config: server::Config) -> Self {
+    pub async fn start(app: impl Into<server::App> + Send + 'static, config: server::Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
@@ -127,7 +132,7 @@ impl Door for Http {
     const NAME: &'static str = "http";
 
     async fn open(ingest: Arc<Ingest>) -> Self {
-        let app = http::router(ingest, http::Config::default());
+        let app = app(ingest, http::Config::default());
         let server = Arc::new(Server::start(app, server::Config::default()).await);
         Self { server, client: reqwest::Client::new() }
     }

@@ -10,7 +10,7 @@ use collector::{http, server};
 use serde_json::Value;
 
 use crate::{
-    client::Server,
+    client::{Server, app},
     rigged::{Rigged, ingest},
 };
 
@@ -24,7 +24,7 @@ pub fn is_quick() -> bool {
 }
 
 async fn start(queue: &Arc<Rigged>) -> Server {
-    Server::start(http::router(ingest(queue).0, http::Config::default()), server::Config::default()).await
+    Server::start(app(ingest(queue).0, http::Config::default()), server::Config::default()).await
 }
 
 /// Runs a program to its end while the server goes on; it must succeed. Gives what it wrote.

@@ -6,12 +6,12 @@ use collector::{http, server};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Server, spread},
+    client::{Server, app, spread},
     rigged::{Rigged, ingest},
 };
 
 async fn start(queue: &Arc<Rigged>) -> Server {
-    Server::start(http::router(ingest(queue).0, http::Config::default()), server::Config::default()).await
+    Server::start(app(ingest(queue).0, http::Config::default()), server::Config::default()).await
 }
 
 async fn post(server: &Server, topic: &str, fields: &[(&str, &str)], body: String) -> (u16, Value) {

@@ -9,14 +9,14 @@ use tokio::{
 };
 
 use crate::{
-    client::{DEADLINE, Server, read_to_close},
+    client::{DEADLINE, Server, app, read_to_close},
     rigged::{Rigged, ingest},
 };
 
 const GOOD: &[u8] = b"POST /v1/records/events HTTP/1.1\r\nhost: a\r\ncontent-length: 7\r\nconnection: close\r\n\r\n{\"a\":1}";
 
 async fn start(queue: &Arc<Rigged>, door: http::Config, config: server::Config) -> Server {
-    Server::start(http::router(ingest(queue).0, door), config).await
+    Server::start(app(ingest(queue).0, door), config).await
 }
 
 async fn start_with(queue: &Arc<Rigged>, config: server::Config) -> Server {

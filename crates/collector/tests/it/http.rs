@@ -10,12 +10,12 @@ use record::ErrorKind;
 use serde_json::Value;
 
 use crate::{
-    client::Server,
+    client::{Server, app},
     rigged::{Rigged, ingest},
 };
 
 async fn start(queue: &Arc<Rigged>) -> Server {
-    Server::start(http::router(ingest(queue).0, http::Config::default()), server::Config::default()).await
+    Server::start(app(ingest(queue).0, http::Config::default()), server::Config::default()).await
 }
 
 /// Posts to `events` and gives the status and the body.

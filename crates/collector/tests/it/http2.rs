@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    client::{Answer, DEADLINE, Door, Server, answer_of},
+    client::{Answer, DEADLINE, Door, Server, answer_of, app},
     rigged::{Rigged, ingest},
 };
 
@@ -53,7 +53,7 @@ impl Door for Http2 {
     const NAME: &'static str = "http";
 
     async fn open(ingest: Arc<Ingest>) -> Self {
-        let app = http::router(ingest, http::Config::default());
+        let app = app(ingest, http::Config::default());
         Self { server: Arc::new(Server::start(app, server::Config::default()).await) }
     }
 
@@ -85,7 +85,7 @@ impl Door for Http2 {
 }
 
 async fn start(queue: &Arc<Rigged>, config: server::Config) -> Server {
-    Server::start(http::router(ingest(queue).0, http::Config { body_timeout_ms: 200, ..http::Config::default() }), config).await
+    Server::start(app(ingest(queue).0, http::Config { body_timeout_ms: 200, ..http::Config::default() }), config).await
 }
 
 fn good() -> (Request<()>, Vec<u8>) {

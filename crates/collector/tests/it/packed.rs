@@ -8,14 +8,14 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    client::{DEADLINE, Server, read_to_close},
+    client::{DEADLINE, Server, app, read_to_close},
     rigged::{Rigged, ingest},
 };
 
 const LINES: &[u8] = b"{\"a\":1}\n7\n{\"a\":2}\n";
 
 async fn start(queue: &Arc<Rigged>, door: http::Config) -> Server {
-    Server::start(http::router(ingest(queue).0, door), server::Config::default()).await
+    Server::start(app(ingest(queue).0, door), server::Config::default()).await
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

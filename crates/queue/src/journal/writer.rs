@@ -112,6 +112,11 @@ impl Writer {
         self.pending_bytes >= self.shared.config.batch_bytes_max
     }
 
+    /// How many appends wait.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }
