@@ -37,6 +37,9 @@ pub const TEST_NEEDS: [Need; 12] = [
     need("cc", "gcc"),
 ];
 
+/// What the bench of the doors uses.
+pub const BENCH_NEEDS: [Need; 1] = [need("wrk", "wrk")];
+
 /// What the fault tests use beside Python: `cc` compiles the shim, `mount` makes small disks.
 pub const FAULT_NEEDS: [Need; 2] = [need("cc", "gcc"), need("mount", "mount")];
 

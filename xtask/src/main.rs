@@ -3,6 +3,7 @@
 //! Called as `cargo xtask …` (the alias stands in `.cargo/config.toml`), by people and by `.ci/run` alike.
 
 mod bench;
+mod doors;
 mod faults;
 mod machine;
 mod pages;
@@ -24,6 +25,7 @@ const USAGE: &str = "cargo xtask COMMAND
   tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
   sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
   bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size
+  bench doors [--rounds N]     what the doors take, beside servers that do less: the table of docs/performance.md
   bench pages [--seeds N] [--phones N] [NAME …]
                                real pages, and pages drawn from another seed, all the way: the tables of docs/real-pages.md";
 
@@ -44,6 +46,7 @@ fn run(args: &[String]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["sample", rest @ ..] => sample::run(rest),
         ["bench", "build"] => bench::build(),
+        ["bench", "doors", rest @ ..] => doors::run(rest),
         ["bench", "pages", rest @ ..] => pages::run(rest),
         // Not for people: the guard that `test` starts beside itself.
         [processes::GUARD, token] => processes::guard(token),
