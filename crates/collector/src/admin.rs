@@ -165,7 +165,7 @@ async fn retry(State(admin): State<Arc<Admin>>, headers: HeaderMap, asked: Resul
             RawItem::parse(Bytes::copy_from_slice(record.payload.as_bytes()), 0, &caps).map(|item| item.with_id(record.record_id))
         };
         let items = indices.iter().map(read).collect();
-        let sender = Sender { door: DOOR.into(), credential: None, is_told: true };
+        let sender = Sender { door: DOOR.into(), credential: None, address: None, is_told: true };
         let told = admin.ingest.take(name, items, sender, false).await.map_err(|error| problem(&error))?;
         let stored = indices.iter().zip(&told).filter_map(|(index, outcome)| match outcome {
             Outcome::Stored(position) => Some((records[*index].record_id, format!("sent again, and stored at {position}"))),

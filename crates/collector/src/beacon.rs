@@ -25,7 +25,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const BEACON: Entry = Entry { door: "beacon", is_told: false, body_bytes_max: BODY_BYTES_MAX, layout };
 
 pub(crate) async fn records(State(shared): State<Arc<Shared>>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    match shared.receive(&BEACON, &http::topic_of(topic), request).await {
+    let address = http::address_of(&request);
+    match shared.receive(&BEACON, &http::topic_of(topic), request, address).await {
         Ok(outcomes) => match unavailable(&outcomes) {
             None => StatusCode::NO_CONTENT.into_response(),
             Some(problem) => http::refused(&BEACON, &problem),

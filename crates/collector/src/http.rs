@@ -13,9 +13,10 @@
 //! | 408 | the body did not arrive in time |
 //! | 413 | the body (as sent, or unpacked), or the number of its records, is over the cap |
 //! | 415 | the content type or the content encoding is none of ours; CloudEvents for a topic of typed columns |
+//! | 429 | more records a second than one sender may bring (with `Retry-After`) |
 //! | 503 | all are *retry* (with `Retry-After`), or the queue is closed |
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -35,6 +36,7 @@ use crate::{
     ingest::{Ingest, Sender},
     limits::{self, BodyError, Budget, Caps},
     problem::Problem,
+    server::SentFrom,
     telemetry,
     tokens::Refusal,
     unpack::Coding,
@@ -107,8 +109,8 @@ impl Records {
     }
 
     /// Takes the records of a request to a topic.
-    pub(crate) async fn answer(self, topic: String, request: Request) -> Response {
-        self.0.answer(&topic, request).await
+    pub(crate) async fn answer(self, topic: String, request: Request, address: Option<IpAddr>) -> Response {
+        self.0.answer(&topic, request, address).await
     }
 }
 
@@ -118,7 +120,8 @@ pub fn router(ingest: Arc<Ingest>, config: Config) -> Router {
 }
 
 async fn records(State(shared): State<Arc<Shared>>, topic: Result<Path<String>, PathRejection>, request: Request) -> Response {
-    shared.answer(&topic_of(topic), request).await
+    let address = address_of(&request);
+    shared.answer(&topic_of(topic), request, address).await
 }
 
 /// What is known before the body is read.
@@ -127,6 +130,7 @@ struct Plan {
     layout: Layout,
     coding: Coding,
     credential: Option<Bytes>,
+    address: Option<IpAddr>,
 }
 
 /// How the records stand in the request.
@@ -153,8 +157,8 @@ impl Layout {
 }
 
 impl Shared {
-    async fn answer(&self, topic: &str, request: Request) -> Response {
-        match self.receive(&RECORDS, topic, request).await {
+    async fn answer(&self, topic: &str, request: Request, address: Option<IpAddr>) -> Response {
+        match self.receive(&RECORDS, topic, request, address).await {
             Ok(outcomes) => {
                 let response = wire::Response::new(self.ingest.durability(), &outcomes);
                 match response.all_retry_after_ms() {
@@ -167,10 +171,16 @@ impl Shared {
     }
 
     /// Takes the records of one request, and says what became of each.
-    pub(crate) async fn receive(&self, entry: &Entry, topic: &str, request: Request) -> Result<Vec<Outcome>, Problem> {
+    pub(crate) async fn receive(
+        &self,
+        entry: &Entry,
+        topic: &str,
+        request: Request,
+        address: Option<IpAddr>,
+    ) -> Result<Vec<Outcome>, Problem> {
         let (parts, body) = request.into_parts();
         let mut body = body.into_data_stream();
-        let plan = match self.plan(entry, topic, &parts.headers) {
+        let plan = match self.plan(entry, topic, &parts.headers, address) {
             Ok(plan) => plan,
             // Draining would ask for a body that a polite sender holds back until it is told to go on.
             Err(problem) if parts.headers.contains_key(header::EXPECT) => return Err(problem),
@@ -193,11 +203,14 @@ impl Shared {
     }
 
     /// Everything that can refuse the request without a look at its body (promise C2).
-    fn plan(&self, entry: &Entry, topic: &str, headers: &HeaderMap) -> Result<Plan, Problem> {
+    fn plan(&self, entry: &Entry, topic: &str, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Plan, Problem> {
         let mut caps = self.ingest.caps(topic).ok_or_else(|| unknown_topic(&self.ingest, topic))?;
         caps.body_bytes_max = caps.body_bytes_max.min(entry.body_bytes_max);
         let credential = credential(headers)?;
         self.ingest.authorize(topic, credential.as_deref()).map_err(unauthorized)?;
+        if let Some(wait_ms) = self.ingest.wait_ms(topic, credential.as_deref(), address) {
+            return Err(too_many_records_a_second(wait_ms));
+        }
         let (layout, coding) = ((entry.layout)(headers)?, coding(headers)?);
         if layout.is_event() && !self.ingest.takes_any_object(topic) {
             return Err(unsupported(format!(
@@ -208,7 +221,7 @@ impl Shared {
             return Err(body_problem(BodyError::TooLarge, &caps));
         }
         match self.ingest.headroom() {
-            Ok(Headroom::Enough) => Ok(Plan { caps, layout, coding, credential }),
+            Ok(Headroom::Enough) => Ok(Plan { caps, layout, coding, credential, address }),
             Ok(Headroom::Low { retry_after_ms }) => Err(headroom_low(retry_after_ms)),
             Err(error) => Err(Problem::from(&error)),
         }
@@ -219,7 +232,7 @@ impl Shared {
             Layout::Body(form) => items(body, form, &plan.caps)?,
             Layout::Fields(attributes) => vec![attributes.with_data(body, &plan.caps)],
         };
-        let sender = Sender { door: entry.door.into(), credential: plan.credential, is_told: entry.is_told };
+        let sender = Sender { door: entry.door.into(), credential: plan.credential, address: plan.address, is_told: entry.is_told };
         self.ingest.submit(topic, items, sender).await.map_err(|error| Problem::from(&error))
     }
 
@@ -237,6 +250,17 @@ pub(crate) fn refused(entry: &Entry, problem: &Problem) -> Response {
 pub(crate) fn headroom_low(retry_after_ms: u64) -> Problem {
     let detail = "nothing of this request was stored; send it again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_ms(retry_after_ms)
+}
+
+/// RFC 6585 section 4.
+fn too_many_records_a_second(retry_after_ms: u64) -> Problem {
+    let detail = "more records a second than one sender may bring; nothing of this request was stored: send it again later";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after_ms(retry_after_ms)
+}
+
+/// Where a request comes from, as the server has noted it.
+pub(crate) fn address_of<B>(request: &Request<B>) -> Option<IpAddr> {
+    request.extensions().get::<SentFrom>().map(|SentFrom(address)| *address)
 }
 
 fn body_problem(error: BodyError, caps: &Caps) -> Problem {

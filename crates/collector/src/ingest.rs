@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,10 +28,11 @@ use crate::{
     letters::{self, Letters, Rejected},
     limits::Caps,
     random,
+    rates::{self, Rates, Who},
     raw_item::RawItem,
     status::{Counters, Handle},
     telemetry::{self, OutcomeCounters},
-    tokens::{Refusal, Tokens},
+    tokens::{self, Refusal, Tokens},
     wire::Item,
 };
 
@@ -43,11 +45,14 @@ pub struct Config {
     pub retry_after_ms: u64,
     /// How much is kept of what is rejected.
     pub letters: letters::Config,
+    /// How many records a second one sender may bring.
+    pub rates: rates::Config,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { caps: Caps { payload_bytes_max: usize::MAX, ..Caps::default() }, retry_after_ms: 1_000, letters: letters::Config::default() }
+        let caps = Caps { payload_bytes_max: usize::MAX, ..Caps::default() };
+        Self { caps, retry_after_ms: 1_000, letters: letters::Config::default(), rates: rates::Config::default() }
     }
 }
 
@@ -87,6 +92,8 @@ pub struct Sender {
     pub door: Door,
     /// What the sender showed to say who it is.
     pub credential: Option<Bytes>,
+    /// Where it sends from, for limits alone: it is not kept (promise S1).
+    pub address: Option<IpAddr>,
     /// Whether the door's answer carries the outcomes. Where it does not, nothing is acknowledged whose rejection is not kept (C1).
     pub is_told: bool,
 }
@@ -97,6 +104,7 @@ pub struct Ingest {
     topics: BTreeMap<String, Entrance>,
     tokens: Arc<Tokens>,
     letters: Letters,
+    rates: Rates,
     clock: Arc<dyn Clock>,
     config: Config,
     counters: Arc<Counters>,
@@ -122,8 +130,9 @@ impl Ingest {
         }
         let counters = Arc::new(Counters::new(entrances.keys().cloned(), Arc::clone(&clock)));
         let letters = Letters::new(entrances.keys().cloned(), Arc::clone(&clock), config.letters);
+        let rates = Rates::new(Arc::clone(&clock), config.rates);
         let tokens = Arc::new(Tokens::none());
-        Ok(Self { queue, topics: entrances, tokens, letters, clock, config, counters, closed: AtomicBool::new(false) })
+        Ok(Self { queue, topics: entrances, tokens, letters, rates, clock, config, counters, closed: AtomicBool::new(false) })
     }
 
     /// With the write tokens of this server.
@@ -154,6 +163,12 @@ impl Ingest {
     /// Whether a topic takes any JSON object, and keeps it whole.
     pub fn takes_any_object(&self, topic: &str) -> bool {
         self.topics.get(topic).is_some_and(|entrance| entrance.schema.is_json_text())
+    }
+
+    /// How long a sender has to wait before it may bring records to a topic, in milliseconds; nothing when it may now. A door asks before
+    /// it reads a body; [`submit`](Self::submit) asks again.
+    pub fn wait_ms(&self, topic: &str, credential: Option<&[u8]>, address: Option<IpAddr>) -> Option<u64> {
+        self.rates.wait_ms(self.topics.get(topic)?.who(credential, address)?)
     }
 
     /// A topic that is taken here, by its name.
@@ -210,9 +225,16 @@ impl Ingest {
         let topic = &entrance.schema.topic;
         let count = items.len();
         self.counters.received(topic, count);
-        if let Headroom::Low { retry_after_ms } = self.headroom()? {
-            return Ok(self.tell(entrance, &sender.door, vec![Outcome::Retry { after_ms: retry_after_ms }; count]));
+        let who = entrance.who(sender.credential.as_deref(), sender.address);
+        let limited = who.and_then(|who| self.rates.wait_ms(who));
+        let low = match self.headroom()? {
+            Headroom::Low { retry_after_ms } => Some(retry_after_ms),
+            Headroom::Enough => None,
+        };
+        if let Some(after_ms) = limited.max(low) {
+            return Ok(self.tell(entrance, &sender.door, vec![Outcome::Retry { after_ms }; count]));
         }
+        who.inspect(|who| self.rates.count(*who, count));
         let arrival = Arrival { received_at: self.clock.now(), sender };
         let checked = entrance.check_all(items, &arrival)?;
         let door = &arrival.sender.door;
@@ -308,6 +330,14 @@ struct Arrival {
 }
 
 impl Entrance {
+    /// Whose records count together: those with one token where one is needed, else those from one address.
+    fn who(&self, credential: Option<&[u8]>, address: Option<IpAddr>) -> Option<Who> {
+        match credential {
+            Some(token) if self.needs_token => Some(Who::Token(tokens::hash(token))),
+            _ => Who::of_address(address?),
+        }
+    }
+
     fn check_all(&self, items: Vec<Item>, arrival: &Arrival) -> Result<Vec<Result<Record, Rejected>>> {
         let mut ids = GivenIds::new(&items, arrival.received_at)?;
         Ok(items.into_iter().map(|item| self.check(item, arrival, &mut ids)).collect())

@@ -32,6 +32,7 @@
 //! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `receipts` | what became of a record, `GET /v1/records/{topic}/{id}` |
 //! | `tail_ids` | which ids stand in the queue |
+//! | `rates` | how many records a second one sender may bring |
 //! | `limits` | caps, and reading a body under them |
 //! | `unpack` | a packed body → its bytes |
 //! | `metered` | a stream that counts what comes in, by message |
@@ -82,6 +83,7 @@ mod mqtt_stream;
 mod mqtt_topics;
 pub mod problem;
 mod random;
+pub mod rates;
 mod raw_item;
 pub mod receipts;
 pub mod server;

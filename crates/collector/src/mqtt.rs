@@ -19,6 +19,7 @@
 //! Records are taken and never handed out: subscriptions are refused, retained messages too.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -133,6 +134,8 @@ pub(crate) struct Door {
 pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) credential: Option<Bytes>,
+    /// Where it sends from.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) session: Session,
     /// How long the session outlives the connection, in seconds.
@@ -167,6 +170,7 @@ pub async fn run(listener: TcpListener, ingest: Arc<Ingest>, config: Config, shu
         let Some((stream, place)) = accepted else { continue };
         // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
         let _set = stream.set_nodelay(true);
+        let address = stream.peer_addr().ok().map(|address| address.ip());
         // A child has a lock of its own, which thousands of connections would share otherwise.
         let (door, shutdown, cut_off) = (Arc::clone(&door), shutdown.child_token(), Arc::clone(&cut_off));
         connections.spawn(async move {
@@ -176,7 +180,7 @@ pub async fn run(listener: TcpListener, ingest: Arc<Ingest>, config: Config, shu
                 sleep(Duration::from_millis(door.config.shutdown_timeout_ms)).await;
             };
             tokio::select! {
-                () = Arc::clone(&door).serve(stream, &shutdown) => {}
+                () = Arc::clone(&door).serve(stream, address, &shutdown) => {}
                 () = overdue => drop(cut_off.fetch_add(1, Ordering::Relaxed)),
             }
         });
@@ -205,7 +209,12 @@ impl Door {
     }
 
     /// One connection, over whatever carries its bytes.
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(self: Arc<Self>, stream: S, shutdown: &CancellationToken) {
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        self: Arc<Self>,
+        stream: S,
+        address: Option<IpAddr>,
+        shutdown: &CancellationToken,
+    ) {
         let _open = telemetry::Open::new("crowdread_mqtt_connections");
         let mut packets = Packets::new(stream, self.budget.clone());
         // In a box of its own: what letting in needs is not kept for the rest of the connection.
@@ -214,7 +223,7 @@ impl Door {
             () = shutdown.cancelled() => None,
         };
         match greeted {
-            Some(client) => Conversation::new(self, client, packets).run(shutdown).await,
+            Some(client) => Conversation::new(self, Client { address, ..client }, packets).run(shutdown).await,
             // Who said nothing that can be answered gets nothing.
             None if packets.out.is_empty() => {}
             None => packets.close(Duration::from_millis(self.config.close_timeout_ms), self.config.drain_bytes_max).await,
@@ -269,7 +278,7 @@ impl Door {
         peer.let_in(&mut packets.out, granted);
         // MQTT-3.1.2-22: one and a half times the keep-alive.
         let silence_max = Duration::from_millis(u64::from(in_force_s) * 1_500);
-        Ok(Client { peer, credential, will: will.map(Box::new), session, session_expiry_s, silence_max })
+        Ok(Client { peer, credential, address: None, will: will.map(Box::new), session, session_expiry_s, silence_max })
     }
 
     /// Everything that can refuse a client without looking at others.

@@ -310,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
         let ingest = Arc::clone(&self.door.ingest);
         let (Batch { topic, is_told, taken, .. }, items) = self.flight.next_batch(&ingest);
-        let sender = Sender { door: DOOR.into(), credential: self.client.credential.clone(), is_told };
+        let sender = Sender { door: DOOR.into(), credential: self.client.credential.clone(), address: self.client.address, is_told };
         let submitting = async move {
             let outcomes = match topic {
                 Some(topic) => ingest.submit(&topic, items, sender).await,
@@ -455,7 +455,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let Some(target) = self.door.topics.find(&will.topic) else { return };
         let Some(caps) = self.door.ingest.caps(&target.topic) else { return };
         let (items, _) = target.items(&will.topic, &will.payload, &caps);
-        let sender = Sender { door: DOOR.into(), credential: self.client.credential.clone(), is_told: false };
+        let sender = Sender { door: DOOR.into(), credential: self.client.credential.clone(), address: self.client.address, is_told: false };
         let stored = self.door.ingest.submit(&target.topic, items, sender).await;
         let is_lost = stored.map_or(true, |outcomes| outcomes.iter().any(|outcome| matches!(outcome, Outcome::Retry { .. })));
         if is_lost {

@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
@@ -124,7 +125,8 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
             accepted = accept("http", &listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let place = Place::new(Arc::clone(&server), place, connections.token());
+        let address = stream.peer_addr().ok().map(|address| address.ip());
+        let place = Place::new(Arc::clone(&server), place, address, connections.token());
         let server = Arc::clone(&server);
         connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
     }
@@ -206,14 +208,16 @@ const RESETS_MAX: usize = 20;
 struct Place {
     server: Arc<Server>,
     _permit: OwnedSemaphorePermit,
+    /// Where its peer is.
+    address: Option<IpAddr>,
     /// Shutdown waits for it.
     _tracked: TaskTrackerToken,
 }
 
 impl Place {
-    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, tracked: TaskTrackerToken) -> Self {
+    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, address: Option<IpAddr>, tracked: TaskTrackerToken) -> Self {
         telemetry::connections(server.open.fetch_add(1, Ordering::Relaxed) + 1);
-        Self { server, _permit: permit, _tracked: tracked }
+        Self { server, _permit: permit, address, _tracked: tracked }
     }
 }
 
@@ -237,6 +241,11 @@ impl Connection {
         Self { place: Arc::clone(place), shutdown: place.server.shutdown.child_token() }
     }
 
+    /// Where its peer is.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.place.address
+    }
+
     /// Cancelled when shutdown begins.
     pub(crate) fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
@@ -253,6 +262,10 @@ impl Connection {
         self.place.server.cut_off.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// The address that a request to the routes came from. In its extensions; for limits alone, never kept (promise S1).
+#[derive(Clone, Copy)]
+pub(crate) struct SentFrom(pub(crate) IpAddr);
 
 /// What is served: the door for records, which is asked first, and routes for everything else.
 pub struct App {
@@ -297,7 +310,7 @@ impl Server {
         let Ok(Ok(first)) = first else { return };
         let is_http2 = first == PREFACE;
         let stream = TokioIo::new(WriteTimeout::new(stream, first, Duration::from_millis(self.config.write_timeout_ms)));
-        let ended = if is_http2 { self.serve_http2(stream).await } else { self.serve_http1(stream, &place).await };
+        let ended = if is_http2 { self.serve_http2(stream, place.address).await } else { self.serve_http1(stream, &place).await };
         if let Err(error) = ended {
             // Senders go away all the time: of interest only to whoever looks for it.
             tracing::debug!(%error, "connection ended");
@@ -305,7 +318,7 @@ impl Server {
     }
 
     async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>, place: &Arc<Place>) -> hyper::Result<()> {
-        let (service, place) = (self.service(), Arc::clone(place));
+        let (service, place) = (self.service(place.address), Arc::clone(place));
         let service = service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
                 request.extensions_mut().insert(Connection::new(&place));
@@ -317,9 +330,9 @@ impl Server {
         self.until_end(connection, |connection| connection.graceful_shutdown(), std::future::pending()).await
     }
 
-    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>) -> hyper::Result<()> {
+    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>, address: Option<IpAddr>) -> hyper::Result<()> {
         let activity = Activity::default();
-        let (service, watched) = (self.service(), activity.clone());
+        let (service, watched) = (self.service(address), activity.clone());
         let service = service_fn(move |request| {
             let (ours, activity, answer) = (watched.ours(), watched.clone(), service(request));
             async move {
@@ -335,14 +348,17 @@ impl Server {
     }
 
     /// The way of each request: the door for records, or the routes.
-    fn service(&self) -> impl Fn(Request<Incoming>) -> Answer + use<> {
+    fn service(&self, address: Option<IpAddr>) -> impl Fn(Request<Incoming>) -> Answer + use<> {
         let (records, routes) = (self.records.clone(), TowerToHyperService::new(self.routes.clone()));
-        move |request| match (&records, Records::topic_of(&request)) {
+        move |mut request| match (&records, Records::topic_of(&request)) {
             (Some(records), Some(topic)) => {
-                let answer = records.clone().answer(topic.to_owned(), request.map(Body::new));
+                let answer = records.clone().answer(topic.to_owned(), request.map(Body::new), address);
                 Either::Left(AssertUnwindSafe(answer).catch_unwind().map(or_failed).boxed())
             }
-            _ => Either::Right(routes.call(request)),
+            _ => {
+                address.map(|address| request.extensions_mut().insert(SentFrom(address)));
+                Either::Right(routes.call(request))
+            }
         }
     }
 

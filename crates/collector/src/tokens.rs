@@ -225,7 +225,8 @@ impl Tokens {
     }
 }
 
-fn hash(secret: &[u8]) -> Digest {
+/// What is kept of a token.
+pub(crate) fn hash(secret: &[u8]) -> Digest {
     Digest::of(&[b"write token", secret])
 }
 

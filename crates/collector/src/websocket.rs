@@ -92,8 +92,7 @@ pub struct Config {
     pub in_flight_messages_max: usize,
     /// The same for their records. A message that has begun is read to its end.
     pub in_flight_records_max: usize,
-    /// How long a peer may take to read the answers that are there, in milliseconds. Less than the connection's own
-    /// `write_timeout_ms`, or there is no time to say why it is closed.
+    /// How long a peer may take to read its answers, in milliseconds; less than the connection's `write_timeout_ms`, to say why it is closed.
     pub answer_timeout_ms: u64,
     /// After how long a silence a peer is pinged, in milliseconds.
     pub ping_interval_ms: u64,
@@ -160,9 +159,10 @@ impl Shared {
         if offer.ours {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
-        let no_connection = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server does not pass its connections on");
-        let connection = request.extensions_mut().remove::<Connection>().ok_or_else(no_connection)?;
-        let topic = Topic { name: topic.into(), caps, credential: offer.credential };
+        let none = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server does not pass its connections on");
+        let connection = request.extensions_mut().remove::<Connection>().ok_or_else(none)?;
+        let sender = Sender { door: DOOR.into(), credential: offer.credential, address: connection.address(), is_told: true };
+        let topic = Topic { name: topic.into(), caps, sender };
         tokio::spawn(self.serve(topic, hyper::upgrade::on(request), connection));
         Ok(response)
     }
@@ -193,10 +193,11 @@ fn protocol(caps: &Caps) -> WebSocketConfig {
 }
 
 /// What a connection is for.
+#[derive(Clone)]
 struct Topic {
     name: Arc<str>,
     caps: Caps,
-    credential: Option<Bytes>,
+    sender: Sender,
 }
 
 /// A message and what became of it.
@@ -336,14 +337,14 @@ impl Conversation {
         let items = http::items(message, Form::Unsaid, &self.topic.caps);
         let records = items.as_ref().map_or(0, Vec::len);
         self.records += records;
-        let (ingest, name, credential) = (Arc::clone(&self.shared.ingest), Arc::clone(&self.topic.name), self.topic.credential.clone());
+        let (ingest, Topic { name, sender, .. }) = (Arc::clone(&self.shared.ingest), self.topic.clone());
         let answering = async move {
             let told = match items {
                 // The token may have been revoked since.
-                Ok(_) if ingest.authorize(&name, credential.as_deref()).is_err() => {
+                Ok(_) if ingest.authorize(&name, sender.credential.as_deref()).is_err() => {
                     Told::Ended(End::Close(CloseCode::Policy, UNAUTHORIZED))
                 }
-                Ok(items) => Told::of(ingest.submit(&name, items, Sender { door: DOOR.into(), credential, is_told: true }).await),
+                Ok(items) => Told::of(ingest.submit(&name, items, sender).await),
                 Err(problem) => Told::Refused { code: problem.code(), detail: problem.detail().to_owned(), retry_after_ms: None },
             };
             Answered { seq, records, told, _room: room }

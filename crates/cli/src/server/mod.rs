@@ -14,7 +14,7 @@ use collector::{
     admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    letters,
+    letters, rates,
     receipts::{self, Desk},
     server, status,
     tokens::Tokens,
@@ -295,6 +295,10 @@ fn ingest_config(settings: &Settings) -> ingest::Config {
         bytes_per_day_max: asked.bytes_per_day_max,
         burst_bytes_max: asked.burst_bytes_max,
         ..letters::Config::default()
+    };
+    config.rates = rates::Config {
+        address_records_per_second_max: settings.doors.address_records_per_second_max,
+        token_records_per_second_max: settings.doors.token_records_per_second_max,
     };
     config
 }

@@ -62,6 +62,10 @@ pub struct Doors {
     pub body_bytes_max: usize,
     /// The origins whose pages may send records and read the answers, such as `https://pages.example`; `*` for all.
     pub cors_origins: Vec<String>,
+    /// Records a second that one address may bring to topics that need no token; 0 for no limit. This machine has none.
+    pub address_records_per_second_max: u32,
+    /// Records a second that may come with one write token; 0 for no limit.
+    pub token_records_per_second_max: u32,
     /// The MQTT door.
     pub mqtt: Mqtt,
 }
@@ -150,12 +154,19 @@ impl Default for Settings {
         let selection = ocr::selection::Config::default();
         let journal = queue::journal::Config::default();
         let letters = collector::letters::Config::default();
+        let rates = collector::rates::Config::default();
         Self {
             data: "crowdread-data".into(),
             listen: "127.0.0.1:8080".to_owned(),
             lake: None,
             join_url: None,
-            doors: Doors { body_bytes_max: 1 << 20, cors_origins: Vec::new(), mqtt: Mqtt { listen: None, topics: Vec::new() } },
+            doors: Doors {
+                body_bytes_max: 1 << 20,
+                cors_origins: Vec::new(),
+                address_records_per_second_max: rates.address_records_per_second_max,
+                token_records_per_second_max: rates.token_records_per_second_max,
+                mqtt: Mqtt { listen: None, topics: Vec::new() },
+            },
             topics: BTreeMap::from([("events".to_owned(), Topic { schema: None, record_bytes_max: record_bytes_max(), open: true })]),
             dead_letters: DeadLetters { bytes_per_day_max: letters.bytes_per_day_max, burst_bytes_max: letters.burst_bytes_max },
             selection: Selection {

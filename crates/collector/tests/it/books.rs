@@ -7,6 +7,7 @@ use collector::{
     ingest::{self, Entrance, Sender},
     letters,
     limits::Caps,
+    rates,
     wire::Item,
 };
 use queue::Queue;
@@ -25,7 +26,7 @@ fn conductor_with(queue: &Arc<Rigged>, clock: &Arc<ManualClock>, config: ingest:
 }
 
 fn http() -> Sender {
-    Sender { door: "http".into(), credential: None, is_told: true }
+    Sender { door: "http".into(), credential: None, address: None, is_told: true }
 }
 
 fn good() -> Item {
@@ -128,4 +129,26 @@ async fn a_letter_keeps_what_fits_and_says_what_it_left_out() {
     let kept = queue.letters().into_iter().map(|(_, tag, payload)| (tag, payload)).collect::<Vec<_>>();
     let expected = [("not_an_object", "12345678"), ("not_json", "123456789"), ("not_utf8", "1234\u{fffd}")];
     assert_eq!(kept, expected.map(|(tag, payload)| (tag.to_owned(), payload.to_owned())));
+}
+
+/// C2. Seen to fail when `submit` does not ask the rates: all is stored.
+#[tokio::test]
+async fn a_sender_who_brings_more_than_its_rate_waits_and_others_do_not() {
+    let queue = Rigged::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+    let rates = rates::Config { address_records_per_second_max: 10, token_records_per_second_max: 0 };
+    let ingest = conductor_with(&queue, &clock, ingest::Config { rates, ..ingest::Config::default() });
+    let from = |address: &str| Sender { address: Some(address.parse().expect("an address")), ..http() };
+    let all = || (0..150).map(|_| good()).collect::<Vec<_>>();
+    let is_stored = |outcomes: Vec<Outcome>| outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored(_)));
+    assert!(is_stored(ingest.submit("events", all(), from("192.0.2.1")).await.expect("open")), "the burst, and what came with it");
+    let outcomes = ingest.submit("events", all(), from("192.0.2.1")).await.expect("open");
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Retry { after_ms: 5_000 }) && outcomes.len() == 150, "{outcomes:?}");
+    assert_eq!(ingest.wait_ms("events", None, Some("192.0.2.1".parse().expect("an address"))), Some(5_000));
+    for other in ["192.0.2.2", "127.0.0.1", "127.0.0.1"] {
+        assert!(is_stored(ingest.submit("events", all(), from(other)).await.expect("open")), "{other}");
+    }
+    clock.advance_micros(5_000_000);
+    assert!(is_stored(ingest.submit("events", all(), from("192.0.2.1")).await.expect("open")));
+    assert_eq!(queue.stored().len(), 5 * 150);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
-use collector::{http, server, status};
+use collector::{http, rates, server, status};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use queue::Headroom;
 use record::ErrorKind;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     client::{Server, app},
-    rigged::{Rigged, ingest},
+    rigged::{Rigged, ingest, ingest_with_rates, token},
 };
 
 async fn start(queue: &Arc<Rigged>) -> Server {
@@ -153,4 +153,26 @@ async fn every_refusal_is_problem_details_whoever_refuses() {
         );
     }
     assert_eq!(client.get(url("number/7")).send().await.expect("an answer").text().await.expect("text"), "7");
+}
+
+/// C2. Seen to fail when `plan` does not ask: 503 for the second request, and its body is read.
+#[tokio::test]
+async fn a_token_that_brings_more_than_its_rate_is_told_when_to_come_back() {
+    let (queue, folder) = (Rigged::new(), tempfile::tempdir().expect("a folder"));
+    let rates = rates::Config { address_records_per_second_max: 0, token_records_per_second_max: 1 };
+    let (ingest, tokens) = ingest_with_rates(&queue, folder.path(), rates);
+    let server = Server::start(app(ingest, http::Config::default()), server::Config::default()).await;
+    let [fast, other] = [token(&tokens, "sensors"), token(&tokens, "sensors")];
+    let lines = "{\"device\":\"attic-7\",\"celsius\":21.5}\n".repeat(100);
+    let send = async |secret: &str| {
+        let url = format!("http://{}/v1/records/sensors", server.address);
+        let response = reqwest::Client::new().post(url).bearer_auth(secret).body(lines.clone()).send().await.expect("an answer");
+        let wait = response.headers().get("retry-after").map(|value| value.to_str().expect("text").parse::<u64>().expect("seconds"));
+        (response.status().as_u16(), wait)
+    };
+    assert_eq!(send(&fast.secret).await, (200, None), "what came with the burst");
+    let (status, wait) = send(&fast.secret).await;
+    assert!(status == 429 && wait.is_some_and(|wait| (80..=90).contains(&wait)), "{status} {wait:?}");
+    assert_eq!(send(&other.secret).await, (200, None));
+    assert_eq!(queue.stored().len(), 200);
 }

@@ -34,7 +34,7 @@ fn submit(body: Vec<u8>, form: Form) -> Vec<String> {
     let items = wire::split(&Bytes::from(body), form, &caps).expect("within the caps");
     let count = items.len();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let sender = Sender { door: "http".into(), credential: None, is_told: true };
+    let sender = Sender { door: "http".into(), credential: None, address: None, is_told: true };
     let outcomes = runtime.block_on(ingest.submit("events", items, sender)).expect("open");
     let response = serde_json::to_value(wire::Response::new(ingest.durability(), &outcomes)).expect("JSON");
     let words: Vec<String> = spread(response["outcomes"].as_array().expect("runs")).into_iter().map(|(word, _)| word).collect();

@@ -11,6 +11,7 @@ use collector::{
     Ingest,
     ingest::{self, Entrance},
     json_schema::JsonSchema,
+    rates,
     tokens::{self, Tokens},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -190,6 +191,11 @@ const SENSORS: &str = r#"{
 
 /// A conductor for `sensors` and `doors`, which take records only with a token, and the tokens in a file of their own.
 pub fn ingest_with_tokens(queue: &Arc<Rigged>, folder: &Path) -> (Arc<Ingest>, Arc<Tokens>) {
+    ingest_with_rates(queue, folder, rates::Config::default())
+}
+
+/// The same, with other limits.
+pub fn ingest_with_rates(queue: &Arc<Rigged>, folder: &Path, rates: rates::Config) -> (Arc<Ingest>, Arc<Tokens>) {
     let tokens = Arc::new(Tokens::open(&folder.join("tokens.json")).expect("none yet"));
     let topics = ["sensors", "doors"].map(|name| {
         let json_schema = JsonSchema::parse(SENSORS).expect("a schema");
@@ -198,7 +204,8 @@ pub fn ingest_with_tokens(queue: &Arc<Rigged>, folder: &Path) -> (Arc<Ingest>, A
         Entrance::open(schema, Arc::new(AcceptAnyObject)).with_json_schema(json_schema).with_tokens_only()
     });
     let queue = Arc::clone(queue) as Arc<dyn Queue>;
-    let ingest = Ingest::new(queue, topics.into(), Arc::new(SystemClock::new()), ingest::Config::default()).expect("two topics");
+    let config = ingest::Config { rates, ..ingest::Config::default() };
+    let ingest = Ingest::new(queue, topics.into(), Arc::new(SystemClock::new()), config).expect("two topics");
     (Arc::new(ingest.with_tokens(Arc::clone(&tokens))), tokens)
 }
 
