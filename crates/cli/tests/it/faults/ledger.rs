@@ -168,7 +168,9 @@ impl Books {
             }
         }
         let missing = self.records.iter().filter(|(name, (_, told))| *told == Told::Stored && !seen.contains_key(name));
-        wrong.extend(missing.map(|(name, _)| format!("Q1, L1: {name:?} was acknowledged and is not in the table")));
+        // The gravest first: of many findings, some are shown.
+        let missing = missing.map(|(name, _)| format!("Q1, L1: {name:?} was acknowledged and is not in the table"));
+        wrong = missing.chain(wrong).collect();
         let buried = |name: Name, payload: &str| dead.rows.iter().any(|row| row.id == name.id() && row.payload == payload);
         let lost = self.impostors.iter().filter(|(name, payload, told)| *told == Told::Stored && !buried(*name, payload));
         wrong.extend(lost.map(|(name, ..)| format!("L1: other bytes under {name:?} were acknowledged and are no dead letter")));

@@ -133,13 +133,13 @@ fn a_disk_that_lies_is_found_out() {
         assert!(shim.told().fired.contains_key("fsync"));
         shim.cut(&life, disk, &mut random);
         let judged = panic::catch_unwind(AssertUnwindSafe(|| life.judge(&python)));
-        found = judged.err().and_then(|told| told.downcast_ref::<String>().cloned());
+        let told = judged.err().and_then(|told| told.downcast_ref::<String>().cloned());
+        found = told.filter(|told| told.contains("was acknowledged and is not in the table"));
         if found.is_some() {
-            break; // or by chance every sector was there
+            break; // or by chance every sector was there, or all that was lost was sent again
         }
     }
-    let found = found.expect("a cut that takes something");
-    assert!(found.contains("was acknowledged and is not in the table"), "{found}");
+    assert!(found.is_some(), "a cut takes something that was acknowledged");
 }
 
 /// A fault, what it is to the shim, the name under which it is told, and whether the server has to be started again after it.
