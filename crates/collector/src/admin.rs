@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
+    extract::{DefaultBodyLimit, Path, Request, State, rejection::JsonRejection},
     http::{HeaderMap, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
 use bytes::Bytes;
-use record::{Clock, Digest, Outcome, RecordId, Timestamp, Topic};
+use record::{Clock, Digest, Outcome, RecordId, Rejection, RejectionTag, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,12 +42,15 @@ pub struct Admin {
 
 /// The routes.
 pub fn router(admin: Admin) -> Router {
+    let admin = Arc::new(admin);
     Router::new()
         .route("/v1/tokens", get(list).merge(post(create)))
         .route("/v1/tokens/{id}", delete(revoke))
         .route("/v1/dead-letters/retry", post(retry))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(admin))
+        // Before anything of a body is read.
+        .layer(from_fn_with_state(Arc::clone(&admin), owner_only))
+        .with_state(admin)
 }
 
 /// The tokens of a server.
@@ -108,6 +112,11 @@ impl Admin {
 
 type Answer = Result<Response, Problem>;
 
+async fn owner_only(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Answer {
+    admin.check_owner(request.headers())?;
+    Ok(next.run(request).await)
+}
+
 fn problem(error: &record::Error) -> Problem {
     Problem::from(error)
 }
@@ -117,13 +126,11 @@ fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(body)| body).map_err(|rejection| Problem::new(rejection.status(), "bad_body", rejection.body_text()))
 }
 
-async fn list(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Answer {
-    admin.check_owner(&headers)?;
+async fn list(State(admin): State<Arc<Admin>>) -> Answer {
     Ok(Json(TokenList { tokens: admin.tokens.list() }).into_response())
 }
 
-async fn create(State(admin): State<Arc<Admin>>, headers: HeaderMap, new: Result<Json<NewToken>, JsonRejection>) -> Answer {
-    admin.check_owner(&headers)?;
+async fn create(State(admin): State<Arc<Admin>>, new: Result<Json<NewToken>, JsonRejection>) -> Answer {
     let new = body(new)?;
     let topics = admin.topics(&new.topics).map_err(|error| problem(&error))?;
     let expires_at = new.expires_at.as_deref().map(Timestamp::parse).transpose().map_err(|error| problem(&error))?;
@@ -133,8 +140,7 @@ async fn create(State(admin): State<Arc<Admin>>, headers: HeaderMap, new: Result
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-async fn revoke(State(admin): State<Arc<Admin>>, headers: HeaderMap, Path(id): Path<String>) -> Answer {
-    admin.check_owner(&headers)?;
+async fn revoke(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer {
     let tokens = Arc::clone(&admin.tokens);
     Ok(Json(aside(move || tokens.revoke(&id)).await?).into_response())
 }
@@ -148,8 +154,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> record::Result<T> + Sen
 }
 
 /// Sends records again, each under the id that it had. Those that are stored are noted in the dead letters.
-async fn retry(State(admin): State<Arc<Admin>>, headers: HeaderMap, asked: Result<Json<Retry>, JsonRejection>) -> Answer {
-    admin.check_owner(&headers)?;
+async fn retry(State(admin): State<Arc<Admin>>, asked: Result<Json<Retry>, JsonRejection>) -> Answer {
     let records = body(asked)?.records;
     let mut outcomes: Vec<Option<Outcome>> = vec![None; records.len()];
     let mut by_topic: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -157,9 +162,11 @@ async fn retry(State(admin): State<Arc<Admin>>, headers: HeaderMap, asked: Resul
         by_topic.entry(&record.topic).or_default().push(index);
     }
     for (name, indices) in by_topic {
-        let topic = admin.ingest.topic(name).map_err(|error| problem(&error))?;
-        let caps =
-            admin.ingest.caps(name).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "unknown_topic", Refusal::UnknownTopic.detail()))?;
+        let (Ok(topic), Some(caps)) = (admin.ingest.topic(name), admin.ingest.caps(name)) else {
+            let rejection = Rejection::new(RejectionTag::UnknownTopic, Refusal::UnknownTopic.detail());
+            indices.into_iter().for_each(|index| outcomes[index] = Some(Outcome::Rejected(rejection.clone())));
+            continue;
+        };
         let read = |index: &usize| {
             let record = &records[*index];
             RawItem::parse(Bytes::copy_from_slice(record.payload.as_bytes()), 0, &caps).map(|item| item.with_id(record.record_id))

@@ -33,6 +33,8 @@ mod tests;
 const SPECVERSION: &str = "1.0";
 /// The attributes that every event has (section 3.1).
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
+/// The same as fields of a request.
+const REQUIRED_FIELDS: [&str; 4] = ["ce-id", "ce-source", "ce-specversion", "ce-type"];
 /// How the fields of binary mode begin (HTTP binding section 3.1.3.1).
 const FIELD_PREFIX: &str = "ce-";
 
@@ -169,7 +171,7 @@ struct Event<'a> {
 impl Attributes {
     /// Reads the fields of a request; nothing when it is no event in binary mode.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let is_event = REQUIRED.iter().any(|name| headers.contains_key(format!("{FIELD_PREFIX}{name}")));
+        let is_event = REQUIRED_FIELDS.iter().any(|name| headers.contains_key(*name));
         is_event.then(|| Self(Self::read(headers)))
     }
 

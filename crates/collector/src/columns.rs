@@ -7,7 +7,10 @@ use record::{Column, ColumnKind, Rejection, RejectionTag, Timestamp, TopicSchema
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::json_schema::{self, JsonSchema};
+use crate::json_schema::JsonSchema;
+
+/// So many of a topic's fields are named to who sent another one.
+const SHOWN: usize = 10;
 
 /// Fields that the collector fills in every table.
 const OF_THE_SERVER: [&str; 2] = ["received_at", "door"];
@@ -42,7 +45,7 @@ pub(crate) fn check(schema: &TopicSchema, json_schema: Option<&JsonSchema>, payl
     if let Some(missing) = schema.columns.iter().find(|column| column.required && !fields.iter().any(|(name, _)| *name == column.name)) {
         return Err(mismatch(missing, "it is missing"));
     }
-    json_schema.map_or(Ok(()), |json_schema| json_schema.check(&json_schema::object(fields)))
+    json_schema.map_or(Ok(()), |json_schema| json_schema.check(fields))
 }
 
 /// An object's fields in their order, also those that stand there twice. A record of a typed topic is small.
@@ -98,8 +101,9 @@ fn mismatch(column: &Column, found: &str) -> Rejection {
 }
 
 fn unknown(schema: &TopicSchema, name: &str) -> Rejection {
-    let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
-    Rejection::new(RejectionTag::SchemaMismatch, format!("the topic has no such field; its fields are {}", names.join(", ")))
+    let names: Vec<&str> = schema.columns.iter().take(SHOWN).map(|column| &*column.name).collect();
+    let more = if schema.columns.len() > SHOWN { ", …" } else { "" };
+    Rejection::new(RejectionTag::SchemaMismatch, format!("the topic has no such field; its fields are {}{more}", names.join(", ")))
         .at(pointer(name))
 }
 

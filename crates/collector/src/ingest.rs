@@ -205,7 +205,7 @@ impl Ingest {
         Handle::new(Arc::clone(&self.counters))
     }
 
-    /// Checks the records of one request, appends the good ones in one go, and says what became of each: the outcome at
+    /// Checks the records of one request, appends the good ones in one go, with the letters of the others or after them, and says what became of each: the outcome at
     /// an index belongs to the item at that index (promise C1). A record with an id that came before is stored again
     /// (promise C3); the loader counts it once.
     ///
@@ -244,13 +244,19 @@ impl Ingest {
         let letters = self.letters.write(topic, arrival.received_at, door, &rejected);
         telemetry::letters(topic, door, letters.len(), rejected.len());
         if letters.len() < rejected.len() && !arrival.sender.is_told {
+            self.letters.give_back(topic, letters::room_of(&letters));
             let after_ms = self.letters.wait_ms(topic, &rejected);
             return Ok(self.tell(entrance, door, vec![Outcome::Retry { after_ms }; count]));
         }
         let told = Told { counters: &self.counters, topic, door, records: good, answered: false };
+        let room = letters::room_of(&letters);
         let (full, last) = letters::appends(letters);
         records.extend(last);
-        let outcomes = match self.append_all(topic, full, records).await? {
+        let appended = self.append_all(topic, full, records).await?;
+        if appended.is_err() {
+            self.letters.give_back(topic, room);
+        }
+        let outcomes = match appended {
             // Nothing is stored, the rejections neither.
             Err(retry) if !arrival.sender.is_told => vec![retry; count],
             positions => join(verdicts, positions.map(|positions| first(positions, good))),

@@ -19,8 +19,6 @@ const SCHEMA_BYTES_MAX: usize = 1 << 20;
 const COLUMNS_MAX: usize = 1_000;
 /// The longest name of a column, in bytes.
 const NAME_BYTES_MAX: usize = 128;
-/// The longest message about a record, in characters: the library quotes the value.
-const MESSAGE_CHARS_MAX: usize = 300;
 /// Columns of every table, and its partition column, which a record does not bring.
 const OF_THE_TABLE: [&str; 3] = ["received_at", "door", "received_date"];
 
@@ -29,6 +27,7 @@ const OF_THE_TABLE: [&str; 3] = ["received_at", "door", "received_date"];
 pub struct JsonSchema {
     validator: Validator,
     columns: Vec<Column>,
+    names_record_id: bool,
 }
 
 impl JsonSchema {
@@ -41,13 +40,19 @@ impl JsonSchema {
             return Err(Error::invalid(format!("a JSON Schema has at most {SCHEMA_BYTES_MAX} bytes")).with("found", text.len()));
         }
         let schema: Value = serde_json::from_str(text).map_err(|error| Error::invalid("the JSON Schema is not JSON").because(error))?;
+        if Draft::default().detect(&schema) == Draft::Unknown {
+            let found = schema["$schema"].to_string();
+            return Err(wrong("the JSON Schema is of a draft that is not known here; 2020-12 is").with("$schema", found));
+        }
         // Linear time for every pattern: it runs on bytes from outside.
-        let options = jsonschema::options().with_draft(Draft::default()).should_validate_formats(true);
-        let validator = options
-            .with_pattern_options(PatternOptions::regex())
-            .build(&schema)
-            .map_err(|error| wrong("the JSON Schema is none").with("at", error.instance_path()).because(error.masked().to_string()))?;
-        Ok(Self { validator, columns: columns(&schema)? })
+        let options = jsonschema::options().should_validate_formats(true);
+        let validator = options.with_pattern_options(PatternOptions::regex()).build(&schema).map_err(|error| {
+            wrong("not a valid JSON Schema")
+                .with("at", format_args!("/{}", error.instance_path().to_string().trim_start_matches('/')))
+                .because(error.masked().to_string())
+        })?;
+        let names_record_id = schema["properties"].get("record_id").is_some();
+        Ok(Self { validator, columns: columns(&schema)?, names_record_id })
     }
 
     /// The columns, in the order of their names.
@@ -59,11 +64,14 @@ impl JsonSchema {
     ///
     /// # Errors
     /// `schema_mismatch` with the pointer of the first value at fault.
-    pub(crate) fn check(&self, record: &Value) -> Result<(), Rejection> {
-        self.validator.validate(record).map_err(|error| {
-            let message: String = error.to_string().chars().take(MESSAGE_CHARS_MAX).collect();
-            Rejection::new(RejectionTag::SchemaMismatch, message).at(error.instance_path().to_string())
-        })
+    pub(crate) fn check(&self, mut record: Vec<(String, Value)>) -> Result<(), Rejection> {
+        // The id is the record's own: a schema that does not name it has no say in it.
+        if !self.names_record_id {
+            record.retain(|(name, _)| name != "record_id");
+        }
+        self.validator
+            .validate(&Value::Object(Map::from_iter(record)))
+            .map_err(|error| Rejection::new(RejectionTag::SchemaMismatch, error.to_string()).at(error.instance_path().to_string()))
     }
 }
 
@@ -145,9 +153,4 @@ fn kind(property: &Value) -> (ColumnKind, bool) {
         _ => ColumnKind::Json,
     };
     (kind, is_nullable)
-}
-
-/// The fields of a record as the value that the library wants.
-pub(crate) fn object(fields: Vec<(String, Value)>) -> Value {
-    Value::Object(Map::from_iter(fields))
 }

@@ -64,6 +64,7 @@ impl Letters {
     }
 
     /// The letters of a request's rejected records, in their order, as far as there is room: the rest is in no table.
+    /// Letters that then are not stored are to be [given back](Self::give_back).
     pub(crate) fn write(&self, topic: &Topic, received_at: Timestamp, door: &Door, rejected: &[Rejected]) -> Vec<Record> {
         if rejected.is_empty() {
             return Vec::new();
@@ -87,6 +88,12 @@ impl Letters {
         letters
     }
 
+    /// Gives the room of letters back that are not stored.
+    pub(crate) fn give_back(&self, topic: &Topic, bytes: usize) {
+        let mut allowance = self.allowance(topic);
+        allowance.bytes = (allowance.bytes + bytes as f64).min(self.config.burst_bytes_max as f64);
+    }
+
     /// How long until there is room for the letters of these records, in milliseconds.
     pub(crate) fn wait_ms(&self, topic: &Topic, rejected: &[Rejected]) -> u64 {
         let wanted: usize = rejected.iter().map(|one| LETTER_BYTES + one.sent.len().min(self.config.payload_bytes_max)).sum();
@@ -99,6 +106,11 @@ impl Letters {
         let allowance = self.topics.get(topic.as_str()).expect("only topics that are taken here have letters");
         allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The room that letters take.
+pub(crate) fn room_of(letters: &[Record]) -> usize {
+    letters.iter().map(|letter| bytes_of(&letter.payload)).sum()
 }
 
 fn bytes_of(payload: &Bytes) -> usize {

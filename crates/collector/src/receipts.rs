@@ -7,7 +7,7 @@
 //! | 200 | `stored` | on stable storage, on its way to its table |
 //! | 200 | `landed` | a row of its table |
 //! | 200 | `dead_letter` | rejected, and kept with its reason |
-//! | 404 | – | `unknown_record`: never stored here |
+//! | 404 | – | `unknown_record`: never stored here, or rejected and not kept |
 //! | 410 | – | `expired`: it landed longer ago than receipts are kept |
 //! | 503 | – | it cannot be said now |
 
@@ -58,7 +58,7 @@ pub struct Desk {
     queue: Arc<dyn Queue>,
     tables: Arc<dyn Receipts>,
     tails: Mutex<Vec<TailIds>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -70,7 +70,7 @@ impl Desk {
         let partitions = queue.partitions();
         let share = config.tail_records_max / partitions.len().max(1);
         let tails = partitions.into_iter().map(|partition| TailIds::new(&*queue, partition, share)).collect::<Result<Vec<_>>>()?;
-        Ok(Arc::new(Self { ingest, queue, tables, tails: Mutex::new(tails), turns: Semaphore::new(ASKED_MAX) }))
+        Ok(Arc::new(Self { ingest, queue, tables, tails: Mutex::new(tails), turns: Arc::new(Semaphore::new(ASKED_MAX)) }))
     }
 
     /// Reads the queue's tail on until the shutdown, so that a question has little to read.
@@ -102,11 +102,10 @@ impl Desk {
         // First the queue, then the tables: a record is in the tables before it leaves the queue.
         let (places, is_complete) = self.places(topic, id)?;
         let mut on_its_way = None;
+        // Records come before letters.
         for (partition, offset) in places {
-            let found = self.at(&partition, offset, topic, id)?;
-            let is_stored = matches!(found, Some(Receipt::Stored(_)));
-            on_its_way = found.or(on_its_way);
-            if is_stored {
+            on_its_way = self.at(&partition, offset, topic, id)?;
+            if on_its_way.is_some() {
                 break;
             }
         }
@@ -199,10 +198,14 @@ async fn answer(desk: Arc<Desk>, topic: &str, id: &str, headers: &HeaderMap) -> 
     let (topic, id) = (Topic::parse(topic), RecordId::parse(id));
     let (topic, id) = (topic.map_err(|error| Problem::from(&error))?, id.map_err(|error| Problem::from(&error))?);
     let closed = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closed", "the server ends");
-    let turn = desk.turns.acquire().await.map_err(closed)?;
+    let turn = Arc::clone(&desk.turns).acquire_owned().await.map_err(closed)?;
     let (asked, for_topic) = (Arc::clone(&desk), topic.clone());
-    let found = tokio::task::spawn_blocking(move || asked.receipt(&for_topic, &id)).await;
-    drop(turn);
+    // The turn goes with the work, which goes on when the asker has left.
+    let work = move || {
+        let _turn = turn;
+        asked.receipt(&for_topic, &id)
+    };
+    let found = tokio::task::spawn_blocking(work).await;
     let found = found.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed half-way"))?;
     let state = match found.map_err(|error| Problem::from(&error))? {
         Some(Receipt::Stored(position)) => Place::Stored { durability: desk.ingest.durability(), receipt: position.to_string() },

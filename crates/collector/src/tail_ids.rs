@@ -5,13 +5,17 @@
 
 use std::collections::VecDeque;
 
-use record::{Digest, Letter, Offset, Partition, Record, RecordId, Result, Tail, Topic};
+use record::{Digest, ErrorKind, Letter, Offset, Partition, Record, RecordId, Result, Tail, Topic};
 
 #[cfg(test)]
 mod tests;
 
 /// Records of a sealed chunk.
 const CHUNK_RECORDS: usize = 64 * 1024;
+/// The bit of a hash that says: a letter of the record, and not the record itself.
+const LETTER: u32 = 1;
+/// The most places of a record, and of its letters, that are looked at.
+const CANDIDATES_MAX: usize = 16;
 /// Records read at a time.
 const READ_RECORDS: usize = 8_192;
 
@@ -53,7 +57,15 @@ impl TailIds {
         self.next = self.next.max(range.start);
         self.complete_from = self.complete_from.max(range.start);
         while self.next < range.end {
-            let batch = tail.read(&self.partition, self.next, READ_RECORDS)?;
+            let batch = match tail.read(&self.partition, self.next, READ_RECORDS) {
+                // Trimmed since it was asked: the tables have it.
+                Err(error) if error.kind() == ErrorKind::Invalid => {
+                    self.next = self.next.max(tail.range(&self.partition)?.start);
+                    self.complete_from = self.complete_from.max(self.next);
+                    continue;
+                }
+                batch => batch?,
+            };
             for found in &batch.records {
                 self.push(hash_of(&found.record), found.offset);
             }
@@ -88,21 +100,24 @@ impl TailIds {
         }
     }
 
-    /// Where records with this topic and id may stand, the earliest first.
+    /// Where records with this topic and id may stand, the earliest first, and where letters of it, the latest first; a few of each, since
+    /// anybody may send one id as often as he likes.
     pub(crate) fn candidates(&self, topic: &Topic, id: &RecordId) -> Vec<Offset> {
-        let wanted = hash(topic.as_str(), id);
-        let mut offsets = Vec::new();
-        for chunk in &self.chunks {
-            if chunk.is_sealed {
-                let from = chunk.ids.partition_point(|(hash, _)| *hash < wanted);
-                let same = chunk.ids[from..].iter().take_while(|(hash, _)| *hash == wanted);
-                offsets.extend(same.map(|(_, above)| chunk.first + Offset::from(*above)));
-            } else {
-                let same = chunk.ids.iter().filter(|(hash, _)| *hash == wanted);
-                offsets.extend(same.map(|(_, above)| chunk.first + Offset::from(*above)));
-            }
-        }
-        offsets
+        let hash = hash(topic.as_str(), id);
+        let records = self.same(hash).take(CANDIDATES_MAX);
+        let mut letters = self.same(hash | LETTER).collect::<VecDeque<_>>();
+        letters.drain(..letters.len().saturating_sub(CANDIDATES_MAX));
+        records.chain(letters.into_iter().rev()).collect()
+    }
+
+    /// The places with a hash, in order.
+    fn same(&self, wanted: u32) -> impl Iterator<Item = Offset> {
+        self.chunks.iter().flat_map(move |chunk| {
+            let from = if chunk.is_sealed { chunk.ids.partition_point(|(hash, _)| *hash < wanted) } else { 0 };
+            let is_over = move |hash: u32| chunk.is_sealed && hash != wanted;
+            let near = chunk.ids[from..].iter().take_while(move |(hash, _)| !is_over(*hash));
+            near.filter(move |(hash, _)| *hash == wanted).map(|(_, above)| chunk.first + Offset::from(*above))
+        })
     }
 
     /// Whether every record of the queue, which begins at `start`, is known here.
@@ -120,11 +135,11 @@ fn hash_of(record: &Record) -> u32 {
     if record.topic == Topic::dead_letters()
         && let Ok(letter) = Letter::parse(&record.payload)
     {
-        return hash(&letter.topic, &record.id);
+        return hash(&letter.topic, &record.id) | LETTER;
     }
     hash(record.topic.as_str(), &record.id)
 }
 
 fn hash(topic: &str, id: &RecordId) -> u32 {
-    Digest::of(&[topic.as_bytes(), id.as_bytes()]).short()
+    Digest::of(&[topic.as_bytes(), id.as_bytes()]).short() & !LETTER
 }

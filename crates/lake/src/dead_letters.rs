@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use futures::TryStreamExt;
-use record::{Column, ColumnKind, Error, Partition, Position, RETRIED, RecordId, Result, Timestamp, Topic};
+use record::{Column, ColumnKind, Error, Partition, Position, RETRIED, RecordId, RejectionTag, Result, Timestamp, Topic};
 
 use crate::{schema::arrow_schema, table::Table};
 
@@ -113,6 +113,10 @@ pub async fn each_dead_letter(table: &Table, each: &mut (dyn FnMut(DeadLetter) -
         }
     }
     let is_settled = |letter: &DeadLetter| {
+        // What came later under an id that is taken stays refused, however often its first record was sent.
+        if letter.tag == RejectionTag::IdReused.as_str() {
+            return false;
+        }
         let key = (letter.topic.to_string(), letter.id.to_string());
         retried.get(&key).is_some_and(|(partition, below)| {
             partition != letter.position.partition.as_str() || i64::try_from(letter.position.offset).is_ok_and(|offset| offset < *below)

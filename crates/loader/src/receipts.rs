@@ -11,7 +11,7 @@ use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableD
 use crate::{
     commit::dead_cursor_id,
     dedup::partition_digest,
-    index::{FORGET_MAX, Index, Marks, failed, key},
+    index::{Index, Marks, failed, key},
     telemetry::{Handle, lock},
 };
 
@@ -107,7 +107,7 @@ pub(crate) fn forget(write: &WriteTransaction, keys: &[Vec<u8>], before: u64) ->
     }
     let mut commits = write.open_table(COMMITS).map_err(failed)?;
     let mut old = Vec::new();
-    for entry in commits.iter().map_err(failed)?.take(FORGET_MAX) {
+    for entry in commits.iter().map_err(failed)? {
         let (key, value) = entry.map_err(failed)?;
         if number(value.value(), 8) < before {
             old.push(key.value().to_vec());

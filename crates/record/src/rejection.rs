@@ -29,6 +29,8 @@ pub enum RejectionTag {
     UnknownLease,
     /// The same id came before with other bytes; the first one stands.
     IdReused,
+    /// The topic is not taken here.
+    UnknownTopic,
 }
 
 impl RejectionTag {
@@ -47,6 +49,7 @@ impl RejectionTag {
             Self::UnknownTask => "unknown_task",
             Self::UnknownLease => "unknown_lease",
             Self::IdReused => "id_reused",
+            Self::UnknownTopic => "unknown_topic",
         }
     }
 }
@@ -54,6 +57,16 @@ impl RejectionTag {
 impl fmt::Display for RejectionTag {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
+    }
+}
+
+/// The longest message and the longest pointer, in characters: they may quote what came from outside, once for each record of a request.
+const CHARS_MAX: usize = 300;
+
+fn cut(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => text,
     }
 }
 
@@ -71,13 +84,13 @@ pub struct Rejection {
 impl Rejection {
     /// A rejection of the whole record.
     pub fn new(tag: RejectionTag, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { tag, message: message.into(), pointer: None }
+        Self { tag, message: cut(message.into()), pointer: None }
     }
 
     /// Names the field at fault by its JSON pointer, such as `/label`.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(cut(Cow::Owned(pointer.into())).into_owned());
         self
     }
 }

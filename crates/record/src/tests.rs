@@ -78,3 +78,11 @@ fn a_bearer_token_may_be_announced_in_letters_of_either_case_and_is_never_empty(
         assert_eq!(bearer_token(value.as_bytes()), None, "{value:?}");
     }
 }
+
+#[test]
+fn a_rejection_quotes_a_bounded_part_of_what_came() {
+    let rejection =
+        crate::Rejection::new(crate::RejectionTag::SchemaMismatch, "\u{e4}".repeat(10_000)).at(format!("/{}", "x".repeat(10_000)));
+    assert_eq!(rejection.message.chars().count(), 301);
+    assert_eq!(rejection.pointer.map(|pointer| pointer.len()), Some(303));
+}

@@ -1,6 +1,13 @@
 //! A topic of one's own: declared with a JSON Schema, written to with a token, its rejected records mended and sent again.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -81,7 +88,9 @@ fn a_rejected_record_is_kept_and_sent_again_once_its_topic_takes_it() {
                    {\"record_id\":\"0192f0c4-8c5e-7000-8000-000000000001\",\"device\":\"attic\",\"celsius\":35}\n\
                    oops\n";
     assert_eq!(post(secret, port, records), ["stored", "rejected", "rejected"]);
-    wait_until("the dead letters", || folder.join("data/lake/dead_letters").is_dir() && letters(folder).len() == 2);
+    // The same id with other bytes: of the two one can be a row, once both are taken.
+    assert_eq!(post(secret, port, &records.lines().nth(1).expect("a line").replace("35", "36")), ["rejected"]);
+    wait_until("the dead letters", || folder.join("data/lake/dead_letters").is_dir() && letters(folder).len() == 3);
     let kept = letters(folder);
     let of = |tag: &str| kept.iter().find(|letter| letter["tag"] == tag).unwrap_or_else(|| panic!("no {tag}: {kept:?}")).clone();
     let warm = of("schema_mismatch");
@@ -92,16 +101,16 @@ fn a_rejected_record_is_kept_and_sent_again_once_its_topic_takes_it() {
 
     // As long as the schema is what it was, nothing is taken, nothing is lost, and no second letter is kept.
     let told = json_of(&mut run(folder, &["dead-letters", "retry", "--json", "--tag", "schema_mismatch"]));
-    assert_eq!(told, json!({ "stored": 0, "rejected": 1, "left_out": 0 }));
+    assert_eq!(told, json!({ "stored": 0, "rejected": 2, "left_out": 0 }));
 
     server.end();
-    assert_eq!(letters(folder).len(), 2);
+    assert_eq!(letters(folder).len(), 3);
     write_schema(folder, 50);
     let mut server = start(folder, port);
     let told = json_of(&mut run(folder, &["dead-letters", "retry", "--json", "--tag", "schema_mismatch"]));
-    assert_eq!(told, json!({ "stored": 1, "rejected": 0, "left_out": 0 }));
-    wait_until("the note", || letters(folder).iter().all(|letter| letter["tag"] == "not_json"));
-    assert_eq!(letters(folder).len(), 1);
+    assert_eq!(told, json!({ "stored": 2, "rejected": 0, "left_out": 0 }));
+    let tags = || letters(folder).iter().map(|letter| letter["tag"].as_str().expect("a tag").to_owned()).collect::<BTreeSet<_>>();
+    wait_until("the note", || tags() == BTreeSet::from(["not_json".to_owned(), "id_reused".to_owned()]));
     server.end();
     let books = succeed(&mut run(folder, &["dead-letters", "list", "--tag", "schema_mismatch"]));
     assert!(String::from_utf8_lossy(&books.stderr).contains("no dead letters"));
@@ -172,6 +181,12 @@ fn a_token_works_from_its_making_to_its_revoking() {
         assert_eq!(request(port, method, path, "{}").status, 401, "{path}");
         assert_eq!(request_as(secret, port, method, path, "{}").status, 403, "{path}");
     }
+    // Not after four megabytes of it either: seen to fail when the body is read first, as no answer comes.
+    let mut stranger = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+    stranger.write_all(b"POST /v1/dead-letters/retry HTTP/1.1\r\nhost: here\r\ncontent-length: 4000000\r\n\r\n").expect("sent");
+    let mut answer = [0; 12];
+    stranger.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 401");
     let list = json_of(&mut run(folder, &["token", "list", "--json"]));
     let tokens = list["tokens"].as_array().expect("a list");
     assert!(tokens.len() == 2 && !list.to_string().contains(secret) && !list.to_string().contains("hash"), "{list}");

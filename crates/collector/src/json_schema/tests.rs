@@ -44,7 +44,7 @@ fn a_schema_that_no_table_can_keep_is_refused_with_what_to_mend() {
     };
     let cases = [
         ("{".to_owned(), "not JSON"),
-        ("[]".to_owned(), ""),
+        ("[]".to_owned(), "not a valid JSON Schema"),
         (with("type", json!("array")), "\"type\": \"object\""),
         (with("properties", json!({})), "without a schema"),
         (with("properties", json!({ "a b": {} })), "letters, digits"),
@@ -52,9 +52,9 @@ fn a_schema_that_no_table_can_keep_is_refused_with_what_to_mend() {
         (with("properties", json!({ "a": {}, "A": {} })), "upper and lower case"),
         (with("properties", json!({ "door": {} })), "the server fills"),
         (with("properties", json!({ "Received_At": {} })), "the server fills"),
-        (with("properties", json!({ "a": { "type": "text" } })), "JSON Schema"),
-        (with("properties", json!({ "a": { "pattern": "(?=x)" } })), "JSON Schema"),
-        (with("properties", json!({ "a": { "$ref": "https://schemas.example/a.json" } })), "JSON Schema"),
+        (with("properties", json!({ "a": { "type": "text" } })), "not a valid JSON Schema"),
+        (with("properties", json!({ "a": { "pattern": "(?=x)" } })), "not a valid JSON Schema"),
+        (with("properties", json!({ "a": { "$ref": "https://schemas.example/a.json" } })), "not a valid JSON Schema"),
         (with("additionalProperties", json!(true)), "additionalProperties"),
         (with("patternProperties", json!({ "^x": {} })), "patternProperties"),
         (with("required", json!(["b"])), "not among its properties"),
@@ -70,6 +70,40 @@ fn a_schema_that_no_table_can_keep_is_refused_with_what_to_mend() {
 fn a_long_value_is_not_quoted_whole() {
     let schema = json!({ "type": "object", "properties": { "a": { "type": "string", "maxLength": 3 } } });
     let schema = JsonSchema::parse(&schema.to_string()).expect("a schema");
-    let rejection = schema.check(&json!({ "a": "x".repeat(10_000) })).expect_err("too long");
-    assert!(rejection.message.chars().count() <= 300 && rejection.pointer.as_deref() == Some("/a"));
+    let rejection = schema.check(record(json!({ "a": "x".repeat(10_000) }))).expect_err("too long");
+    assert!(rejection.message.chars().count() <= 301 && rejection.pointer.as_deref() == Some("/a"));
+}
+
+fn record(value: Value) -> Vec<(String, Value)> {
+    value.as_object().expect("an object").clone().into_iter().collect()
+}
+
+/// Seen to fail when the id is left in the record: no sender of such a topic could send one (promise C3).
+#[test]
+fn a_schema_that_does_not_name_the_id_has_no_say_in_it() {
+    let schema =
+        json!({ "type": "object", "additionalProperties": false, "maxProperties": 1, "properties": { "a": { "type": "integer" } } });
+    let schema = JsonSchema::parse(&schema.to_string()).expect("a schema");
+    let with_id = json!({ "record_id": "0192f0c4-8c5e-7000-8000-000000000001", "a": 1 });
+    schema.check(record(with_id.clone())).expect("the id is the record's own");
+    let named = json!({ "type": "object", "properties": { "a": {}, "record_id": { "pattern": "^ff" } } });
+    let named = JsonSchema::parse(&named.to_string()).expect("a schema");
+    assert_eq!(named.check(record(with_id)).expect_err("named").pointer.as_deref(), Some("/record_id"));
+}
+
+/// Seen to fail when the draft is set and not taken from `$schema`.
+#[test]
+fn a_schema_is_read_as_the_draft_that_it_names() {
+    let schema = |draft: &str, a: Value| {
+        let schema = json!({ "$schema": draft, "type": "object", "properties": { "a": a } });
+        JsonSchema::parse(&schema.to_string())
+    };
+    let old = json!({ "type": "integer", "minimum": 1, "exclusiveMinimum": true });
+    let old = schema("http://json-schema.org/draft-04/schema#", old).expect("draft 4");
+    assert!(old.check(record(json!({ "a": 1 }))).is_err() && old.check(record(json!({ "a": 2 }))).is_ok());
+    let depends = json!({ "type": "object", "dependencies": { "x": ["y"] } });
+    let depends = schema("http://json-schema.org/draft-07/schema#", depends).expect("draft 7");
+    assert!(depends.check(record(json!({ "a": { "x": 1 } }))).is_err());
+    let unknown = schema("https://schemas.example/our-own", json!({})).expect_err("unknown");
+    assert!(unknown.to_string().contains("our-own"), "{unknown}");
 }

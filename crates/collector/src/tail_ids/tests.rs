@@ -72,3 +72,18 @@ fn a_letter_is_found_under_its_record() {
     assert_eq!(ids.candidates(&sensors, &id(5)), [0]);
     assert!(ids.candidates(&Topic::events(), &id(5)).is_empty());
 }
+
+/// Seen to fail when all places are given: who sends one id 45,000 times makes one question read 45,000 places.
+#[test]
+fn a_record_comes_before_its_letters_and_of_each_a_few_are_looked_at() {
+    let queue = MemoryQueue::new("q", 1_000);
+    let mut ids = TailIds::new(&queue, queue.partitions().remove(0), 1 << 20).expect("opens");
+    let rejection = Rejection::new(RejectionTag::NotJson, "not JSON");
+    let payload = Letter::new(&Topic::events(), &rejection, b"oops", 100).to_payload();
+    let letter = Record { topic: Topic::dead_letters(), payload, ..records(5..6).remove(0) };
+    let all = [vec![letter.clone(); 100], records(5..6), vec![letter; 100]].concat();
+    queue.append(all).now_or_never().expect("at once").expect("stored");
+    ids.catch_up(&queue).expect("reads");
+    let places = ids.candidates(&Topic::events(), &id(5));
+    assert_eq!((places[0], places[1], places.len()), (100, 200, 17), "the record, then the latest letters: {places:?}");
+}

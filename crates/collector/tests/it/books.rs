@@ -111,6 +111,12 @@ async fn a_sender_who_is_not_told_is_acknowledged_only_when_each_rejection_is_ke
     let outcomes = ingest.submit("events", three(), beacon()).await.expect("open");
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry { after_ms: 1_000 })), "{outcomes:?}");
     assert_eq!((queue.stored().len(), queue.letters().len()), (1, 3), "nothing of the second request");
+    // What it did not get is there for others: 700 bytes again after a while, and a refused request in between.
+    clock.advance_micros(1_000_000);
+    ingest.submit("events", (0..5).map(|_| bad()).collect(), beacon()).await.expect("open");
+    let outcomes = ingest.submit("events", vec![bad(), bad(), bad()], beacon()).await.expect("open");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected(_))), "{outcomes:?}");
+    assert_eq!(queue.letters().len(), 6);
     queue.set(|rig| rig.fails = Some(ErrorKind::Unavailable));
     clock.advance_micros(10_000_000);
     let outcomes = ingest.submit("events", vec![bad()], beacon()).await.expect("open");

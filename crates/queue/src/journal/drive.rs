@@ -23,6 +23,8 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// From so many appends in a batch on, the next batch waits a little for more of them. Fewer gain nothing: they are held up by the disk, not
 /// by what a batch costs.
 const CROWD_APPENDS: usize = 64;
+/// After so long without an append nobody of it comes again, in microseconds.
+const CROWD_GONE_US: u64 = 2_000;
 /// How long: a part of what fdatasync takes.
 const CROWD_PAUSE: Duration = Duration::from_micros(150);
 
@@ -86,17 +88,20 @@ impl Stepper {
     }
 
     fn run(mut self, wake: SyncSender<()>, housekeeper: JoinHandle<()>) {
-        let mut crowd = 0;
+        // How many the last batch had, and when it was told.
+        let (mut crowd, mut told_at) = (0, 0);
         while let Ok(group) = self.receiver.recv() {
             self.writer.offer(group);
             while !self.writer.is_idle() {
                 // They were just told, and most come again at once: one fdatasync for many of them instead of for the first few.
-                if crowd >= CROWD_APPENDS {
+                let since = self.shared.clock.monotonic_micros().saturating_sub(told_at);
+                if crowd >= CROWD_APPENDS && since < CROWD_GONE_US {
                     thread::sleep(CROWD_PAUSE);
                 }
                 self.gather();
                 crowd = self.writer.waiting();
                 self.writer.step();
+                told_at = self.shared.clock.monotonic_micros();
             }
             if wants_spare(&self.shared) {
                 // Full: it is awake already.
