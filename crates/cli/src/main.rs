@@ -48,6 +48,8 @@ enum Command {
     Token(command::token::Args),
     /// Look at records that were rejected, and send them again once the topic takes them
     DeadLetters(command::dead_letters::Args),
+    /// Count again whether every stored record is in its table once, or why it is not, by topic and minute
+    Audit(command::audit::Args),
     /// Look at a journal: what is in it, and whether it is whole
     Journal(command::journal::Args),
 }
@@ -73,6 +75,7 @@ fn main() -> std::process::ExitCode {
         Command::Infer(args) => command::infer::run(args),
         Command::Token(args) => command::token::run(args),
         Command::DeadLetters(args) => command::dead_letters::run(args),
+        Command::Audit(args) => command::audit::run(args),
         Command::Journal(args) => command::journal::run(args),
     };
     failure::exit_code(result)

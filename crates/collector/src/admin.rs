@@ -1,5 +1,5 @@
-//! What only the owner of the data folder may ask of a running server: `/v1/tokens` and `/v1/dead-letters/retry`. `cli` asks, with the
-//! token that stands in the folder's lock file.
+//! What only the owner of the data folder may ask of a running server: `/v1/tokens`, `/v1/dead-letters/retry`, and what rooms answer that
+//! the doors know nothing of ([`Question`]). `cli` asks, with the token that stands in the folder's lock file.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,6 +12,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use record::{Clock, Digest, Outcome, RecordId, Rejection, RejectionTag, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 /// The name of the door of records that are sent again.
 const DOOR: &str = "retry";
 
+/// A question to a room that the doors know nothing of: what is asked, as JSON (`null` without a body), to the answer.
+pub type Question = Arc<dyn Fn(serde_json::Value) -> BoxFuture<'static, record::Result<serde_json::Value>> + Send + Sync>;
+
 /// What the addresses need.
 pub struct Admin {
     /// Takes the records that are sent again.
@@ -38,12 +42,26 @@ pub struct Admin {
     pub owner_token: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Answered at `GET` or, with a body, `POST` of their addresses.
+    pub questions: Vec<(&'static str, Question)>,
 }
 
 /// The routes.
-pub fn router(admin: Admin) -> Router {
+pub fn router(mut admin: Admin) -> Router {
+    let mut questions = Router::new();
+    for (path, question) in std::mem::take(&mut admin.questions) {
+        let answer = |asked: Option<Json<serde_json::Value>>| async move {
+            let asked = asked.map_or(serde_json::Value::Null, |Json(asked)| asked);
+            // The owner may know everything.
+            let told = question(asked).await.map_err(|error| {
+                Problem::new(problem(&error).status(), error.kind().as_str(), error.to_string())
+            })?;
+            Ok::<_, Problem>(Json(told))
+        };
+        questions = questions.route(path, get(answer.clone()).post(answer));
+    }
     let admin = Arc::new(admin);
-    Router::new()
+    questions
         .route("/v1/tokens", get(list).merge(post(create)))
         .route("/v1/tokens/{id}", delete(revoke))
         .route("/v1/dead-letters/retry", post(retry))
@@ -94,7 +112,7 @@ pub struct Rejected {
 
 impl Admin {
     fn check_owner(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let detail = "only the owner of the data folder may do this: `crowdread token` and `crowdread dead-letters` with --data DIR can";
+        let detail = "only the owner of the data folder may do this: `crowdread token`, `crowdread dead-letters` and `crowdread audit` with --data DIR can";
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| record::bearer_token(value.as_bytes()));
         match shown {
             // Of hashes, so that the time it takes says nothing of the token.

@@ -9,7 +9,10 @@ use arrow::{
 use lake::{DeadLetter, Row, Stage, build_batch, row_hashes};
 use record::{Error, Letter, Offset, Partition, Position, Positioned, RejectionTag, Result, TailBatch, Topic, TopicSchema};
 
-use crate::dedup::{Fresh, Seen, Verdict, judge, partition_digest};
+use crate::{
+    dedup::{Fresh, Seen, Verdict, judge, partition_digest},
+    ledger::Page,
+};
 
 /// The tag of a dead letter whose topic is not in the settings.
 const UNKNOWN_TOPIC: &str = "unknown_topic";
@@ -24,6 +27,7 @@ pub(crate) struct Waiting {
     pub rows: u64,
     pub repeated: u64,
     pub bytes: usize,
+    /// The lowest and the highest offset of the rows.
     pub first: Offset,
     pub last: Offset,
 }
@@ -47,12 +51,18 @@ pub(crate) struct Lane {
     /// Records that are in no table and not in the queue any more; they go to `quarantined` with the next commit of the dead letters.
     pub lost: u64,
     pub is_balanced: bool,
+    pub page: Page,
 }
 
 impl Lane {
     pub(crate) fn records(&self) -> u64 {
         let rows: u64 = self.waiting.values().map(|waiting| waiting.rows + waiting.repeated).sum();
         rows + self.dead.len() as u64 + self.quarantined
+    }
+
+    /// Records that wait for a roll; at least one while the ledger does not know all that was read.
+    pub(crate) fn due(&self) -> u64 {
+        self.records().max(u64::from(self.page.has_news(self.next, self.committed_to)))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -68,14 +78,21 @@ impl Lane {
         self.next = read.next;
         self.take_lost();
         let mut by_topic: BTreeMap<Topic, Vec<Positioned>> = BTreeMap::new();
+        let mut committed: BTreeMap<Topic, Vec<Positioned>> = BTreeMap::new();
         for found in read.records {
+            self.page.stored(found.offset, &found.record);
             if found.record.topic == Topic::dead_letters() {
                 self.take_letter(found);
             } else if !topics.contains_key(&found.record.topic) {
                 self.bury(found, UNKNOWN_TOPIC, "the topic is not in the loader's settings".to_owned());
             } else if found.offset >= self.cursors.get(&found.record.topic).copied().unwrap_or(0) {
                 by_topic.entry(found.record.topic.clone()).or_default().push(found);
+            } else if self.page.wants(&found.record.topic, found.offset) {
+                committed.entry(found.record.topic.clone()).or_default().push(found);
             }
+        }
+        for (topic, records) in committed {
+            self.judge_again(&topics[&topic], &records, earlier)?;
         }
         for (topic, records) in by_topic {
             self.take_topic(&topics[&topic], records, earlier, fresh)?;
@@ -106,23 +123,25 @@ impl Lane {
 
     fn take_topic(&mut self, schema: &TopicSchema, records: Vec<Positioned>, earlier: &Fresh, fresh: &mut Fresh) -> Result<()> {
         let topic = &schema.topic;
-        let rows: Vec<Row<'_>> = records.iter().map(|found| row(found)).collect();
+        let rows: Vec<Row<'_>> = records.iter().map(row).collect();
         let built = build_batch(schema, &rows)?;
         let hashes = row_hashes(&built.batch)?;
         let partition = partition_digest(&self.partition);
         let waiting = self.waiting.entry(topic.clone()).or_default();
-        if waiting.rows + waiting.repeated == 0 {
-            waiting.first = records[0].offset;
-        }
-        waiting.last = records[records.len() - 1].offset;
         let (mut chosen, mut reused) = (Vec::new(), Vec::new());
         for (place, (kept, hash)) in (0_u32..).zip(built.kept.iter().zip(&hashes)) {
             let found = &records[*kept];
             let seen = Seen { partition, offset: found.offset, received_at: found.record.received_at, hash: *hash };
             let key = (topic.clone(), found.record.id);
-            match judge(fresh.get(&key).or(earlier.get(&key)), &seen) {
+            let verdict = judge(fresh.get(&key).or(earlier.get(&key)), &seen);
+            self.page.judged(found.offset, &found.record, verdict);
+            match verdict {
                 Verdict::First => {
                     fresh.insert(key, seen);
+                    if waiting.rows == 0 && chosen.is_empty() {
+                        waiting.first = found.offset;
+                    }
+                    waiting.last = found.offset;
                     chosen.push(place);
                 }
                 Verdict::Repeat => waiting.repeated += 1,
@@ -153,6 +172,18 @@ impl Lane {
         bad.sort_by_key(|(index, ..)| *index);
         for (index, tag, message) in bad {
             self.bury(records[index].clone(), tag, message);
+        }
+        Ok(())
+    }
+
+    /// Judges records that are committed, for the ledger: what became of them does not change. Those that cannot be rows are dead letters.
+    fn judge_again(&mut self, schema: &TopicSchema, records: &[Positioned], earlier: &Fresh) -> Result<()> {
+        let rows: Vec<Row<'_>> = records.iter().map(row).collect();
+        let built = build_batch(schema, &rows)?;
+        let partition = partition_digest(&self.partition);
+        for (kept, hash) in built.kept.iter().zip(row_hashes(&built.batch)?) {
+            let Positioned { offset, record } = &records[*kept];
+            self.page.judge_again(record, Seen { partition, offset: *offset, received_at: record.received_at, hash }, earlier);
         }
         Ok(())
     }

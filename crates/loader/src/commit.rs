@@ -1,6 +1,6 @@
 //! One roll of one partition. The order makes a crash between any two steps harmless (promise L1):
 //!
-//! 1. dead letters, 2. each topic's table, 3. the index of repeats, 4. the queue is trimmed.
+//! 1. dead letters, 2. each topic's table, 3. the index of repeats and the ledger, 4. the queue is trimmed.
 //!
 //! Each table has its own cursor and skips what is below it, so a replay repeats exactly the steps that are missing. Dead letters
 //! come first: a topic whose cursor moved never has to be judged again.
@@ -64,7 +64,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// Commits what a lane holds. When it returns, the lane is settled up to where it was read.
+    /// Commits what a lane holds. When it returns, the lane is settled up to where it was read, or where the ledger stands.
     ///
     /// # Errors
     /// `Conflict` when another loader moved a cursor: this one is fenced. `Closed` at shutdown while the lake is away.
@@ -115,21 +115,30 @@ impl Destination {
         }
         lane.waiting.clear();
         let mine: Fresh = fresh.extract_if(|_, seen| seen.partition == partition).collect();
+        marks.ledger = lane.page.addition(&lane.partition, next, lane.committed_to);
+        self.note_in_index(&mine, &marks).await?;
+        if marks.ledger.is_some() {
+            lane.page.turn(next);
+        }
+        self.lake.fault(FaultPoint::Trim)?;
+        // L2: what the ledger does not know stays in the queue.
+        lane.settled = next.min(lane.page.next);
+        Ok(())
+    }
+
+    async fn note_in_index(&self, fresh: &Fresh, marks: &Marks) -> Result<()> {
         let mut patience = Patience::new();
         loop {
-            let noted = self.lake.fault(FaultPoint::Index).and_then(|()| match mine.is_empty() && marks.is_empty() {
+            let noted = self.lake.fault(FaultPoint::Index).and_then(|()| match fresh.is_empty() && marks.is_empty() {
                 true => Ok(()),
-                false => in_place(|| self.index.add(&mine, &marks)),
+                false => in_place(|| self.index.add(fresh, marks)),
             });
             match noted {
-                Ok(()) => break,
+                Ok(()) => return Ok(()),
                 // A full disk, such as: the tables have it, the queue waits.
                 Err(error) => patience.wait_out(error, &self.shutdown).await?,
             }
         }
-        self.lake.fault(FaultPoint::Trim)?;
-        lane.settled = next;
-        Ok(())
     }
 
     async fn commit_dead(&self, lane: &mut Lane, counters: &mut Counters, books: &std::sync::Mutex<Books>) -> Result<()> {

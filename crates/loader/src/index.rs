@@ -20,6 +20,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageErro
 
 use crate::{
     dedup::{Fresh, Seen, fresh_of, partition_digest},
+    ledger::{self, Addition},
     receipts::{self, Landing, Letter},
 };
 
@@ -46,7 +47,7 @@ pub(crate) struct Index {
     path: PathBuf,
     open: Opener,
     database: Mutex<Option<Database>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Up to when the time of running is counted, by the clock that never goes back.
     counted_to: Mutex<u64>,
     window_us: i64,
@@ -61,11 +62,13 @@ pub(crate) struct Marks {
     pub landings: Vec<Landing>,
     /// What is in the dead letters.
     pub letters: Vec<Letter>,
+    /// What was read, for the books.
+    pub ledger: Option<Addition>,
 }
 
 impl Marks {
     pub(crate) fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.landings.is_empty() && self.letters.is_empty()
+        self.known.is_empty() && self.landings.is_empty() && self.letters.is_empty() && self.ledger.is_none()
     }
 }
 
@@ -202,13 +205,15 @@ impl Index {
             for (name, next) in &marks.known {
                 known.insert(name.as_str(), *next).map_err(failed)?;
             }
-            Ok(())
+            marks.ledger.as_ref().map_or(Ok(()), |addition| ledger::note(write, addition))
         })
     }
 
     /// Forgets what was noted longer ago than the window. To be called only when everything that was looked up is committed.
     pub(crate) fn forget(&self) -> Result<()> {
+        let time = self.clock.now();
         self.write(|write, now| {
+            ledger::forget(write, time)?;
             let Some(before) = now.checked_sub(u64::try_from(self.window_us).unwrap_or(0)) else { return Ok(()) };
             let mut table = write.open_table(SEEN).map_err(failed)?;
             let mut by_age = write.open_table(BY_AGE).map_err(failed)?;
@@ -240,7 +245,7 @@ impl Index {
     }
 
     /// One transaction, which also counts the time of running; `work` is given how much that is.
-    fn write(&self, work: impl FnOnce(&WriteTransaction, u64) -> Result<()>) -> Result<()> {
+    pub(crate) fn write(&self, work: impl FnOnce(&WriteTransaction, u64) -> Result<()>) -> Result<()> {
         let mut counted_to = lock(&self.counted_to);
         let reached = self.clock.monotonic_micros();
         let since = reached.saturating_sub(*counted_to);
@@ -288,6 +293,7 @@ impl Index {
                 write.delete_table(KNOWN).map_err(failed)?;
                 write.delete_table(TABLES).map_err(failed)?;
                 receipts::delete_tables(write)?;
+                ledger::delete_tables(write)?;
                 make_tables(write)?;
             }
             let mut known = write.open_table(TABLES).map_err(failed)?;
@@ -338,7 +344,7 @@ impl Index {
             version,
         };
         let landings = behind.iter().map(landing).collect();
-        self.add(&Fresh::new(), &Marks { known, landings, letters: Vec::new() })
+        self.add(&Fresh::new(), &Marks { known, landings, ..Marks::default() })
     }
 
     /// Where the window of a new index begins where no table's dates are known.
@@ -361,7 +367,8 @@ fn make_tables(write: &WriteTransaction) -> Result<()> {
     write.open_table(BY_AGE).map_err(failed)?;
     write.open_table(KNOWN).map_err(failed)?;
     write.open_table(TABLES).map_err(failed)?;
-    receipts::make_tables(write)
+    receipts::make_tables(write)?;
+    ledger::make_tables(write)
 }
 
 /// An entry of the index.

@@ -14,11 +14,15 @@
 //! | `dedup` | the rule what a repeat is |
 //! | `index` | which ids landed, on disk; made again from the tables when it is lost |
 //! | `receipts` | which commit landed a record, or why it is a dead letter, for who asks |
+//! | `ledger` | what was read, by topic and minute, beside the index of repeats |
+//! | `audit` | the ledger against the tables (promise L2) |
+//! | `holds` | keeps the queue from being trimmed while it is copied |
 //! | `roll` | when to commit, as a pure function |
 //! | `telemetry` | [`Handle`], [`Progress`], the books (promise L2), metrics and log lines |
 //!
 //! The books survive a restart: cumulative counters stand in the same Delta commit as the cursor, as further `txn` app ids
 //! `<cursor>#landed` and `<cursor>#repeated` in a topic's table, `…#dead_lettered` and `…#quarantined` in `dead_letters`.
+//! By topic and minute they stand in the ledger, and [`Handle::audit`] compares them with the rows.
 //!
 //! ```
 //! # async fn example(queue: std::sync::Arc<dyn queue::Queue>, lake: lake::Lake, folder: &std::path::Path) -> record::Result<()> {
@@ -37,18 +41,22 @@
 //! # }
 //! ```
 
+mod audit;
 mod batch;
 mod commit;
 mod dedup;
+mod holds;
 mod index;
+mod ledger;
 mod receipts;
 mod roll;
 mod run;
 mod telemetry;
 
+pub use audit::{Audit, MinuteAudit, PartitionAudit, Terms, TopicAudit};
 pub use roll::{Facts, Limits, Reason, decide};
 pub use run::{Config, KeepBelow, Loader, Parts};
-pub use telemetry::{Handle, Progress, TopicProgress};
+pub use telemetry::{Handle, Held, Progress, TopicProgress};
 
 #[cfg(test)]
 mod tests;

@@ -16,16 +16,18 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{PartitionView, View},
     batch::Lane,
     commit::{Counters, Destination, Patience, counter_id, dead_cursor_id, in_place},
     dedup::Fresh,
+    holds::Holds,
     index::Index,
     roll::{Facts, Limits, decide},
-    telemetry::{self, Books, Flush, Handle},
+    telemetry::{self, Asked, Books, Handle},
 };
 
-/// The most callers that wait for a flush at one time.
-const FLUSHES_MAX: usize = 64;
+/// The most callers that wait for an answer at one time.
+const ASKED_MAX: usize = 64;
 /// Old ids are forgotten this often, in microseconds.
 const FORGET_INTERVAL_US: u64 = 60_000_000;
 /// Orphan files are looked for this often, in microseconds.
@@ -99,7 +101,8 @@ pub struct Loader {
     counters: Vec<Counters>,
     fresh: Fresh,
     books: Arc<Mutex<Books>>,
-    flushes: mpsc::Receiver<Flush>,
+    asks: mpsc::Receiver<Asked>,
+    holds: Arc<Holds>,
     oldest_at: u64,
     newest_at: u64,
     forgot_at: u64,
@@ -112,7 +115,7 @@ impl Loader {
     /// `Corrupt` when a cursor is beyond the queue's end: the queue has lost records, nothing is skipped. `Invalid` when a table
     /// has another schema. `Unavailable` when the lake cannot be reached or another loader uses the index.
     pub async fn open(parts: Parts, config: Config) -> Result<(Self, Handle)> {
-        let (sender, flushes) = mpsc::channel(FLUSHES_MAX);
+        let (sender, asks) = mpsc::channel(ASKED_MAX);
         let index = Arc::new(Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?);
         let topics: HashMap<Topic, TopicSchema> = parts.topics.iter().map(|schema| (schema.topic.clone(), schema.clone())).collect();
         let mut tables = HashMap::new();
@@ -121,6 +124,8 @@ impl Loader {
         }
         let dead_letters = parts.lake.dead_letters().await?;
         let to = Destination { lake: parts.lake.clone(), tables, dead_letters, index, shutdown: CancellationToken::new() };
+        // First, as the ledger of other tables is none of these.
+        to.index.belong_to(&to.tables)?;
         let (mut lanes, mut counters) = (Vec::new(), Vec::new());
         for partition in parts.queue.partitions() {
             let (lane, count) = open_lane(&*parts.queue, &to, partition).await?;
@@ -130,7 +135,6 @@ impl Loader {
         if lanes.is_empty() {
             return Err(Error::invalid("the queue has no partition to read"));
         }
-        to.index.belong_to(&to.tables)?;
         for (topic, table) in &to.tables {
             let cursor = |lane: &Lane| (lane.partition.clone(), lane.cursors[topic]);
             to.index.catch_up(topic, table, &lanes.iter().map(cursor).collect::<Vec<_>>()).await?;
@@ -138,8 +142,17 @@ impl Loader {
         let books = Arc::new(Mutex::new(opening_books(&to.tables, &lanes, &counters)));
         let dead = lanes.iter().map(|lane| (lane.partition.clone(), lane.dead_cursor)).collect::<Vec<_>>();
         to.index.catch_up_letters(&to.dead_letters, &dead).await?;
-        let (queue, index) = (Arc::clone(&parts.queue), Arc::clone(&to.index));
-        let handle = Handle { queue, index, books: Arc::clone(&books), flushes: sender };
+        let holds = Arc::new(Holds::new(Arc::clone(&parts.clock)));
+        let handle = Handle {
+            queue: Arc::clone(&parts.queue),
+            index: Arc::clone(&to.index),
+            books: Arc::clone(&books),
+            asks: sender,
+            holds: Arc::clone(&holds),
+            lake: to.lake.clone(),
+            tables: Arc::new(to.tables.clone()),
+            dead_letters: to.dead_letters.clone(),
+        };
         let loader = Self {
             topics: Arc::new(topics),
             to,
@@ -147,7 +160,8 @@ impl Loader {
             counters,
             fresh: Fresh::new(),
             books,
-            flushes,
+            asks,
+            holds,
             oldest_at: 0,
             newest_at: 0,
             forgot_at: parts.clock.monotonic_micros(),
@@ -165,8 +179,8 @@ impl Loader {
         self.to.shutdown = shutdown.clone();
         let mut swept_at = None;
         loop {
-            if let Ok(flush) = self.flushes.try_recv() {
-                self.flush(flush).await?;
+            if let Ok(asked) = self.asks.try_recv() {
+                self.answer(asked).await?;
             }
             let brought = self.read().await?;
             self.roll_if_due(false).await?;
@@ -218,7 +232,7 @@ impl Loader {
 
     async fn roll_if_due(&mut self, asked: bool) -> Result<()> {
         let now = self.parts.clock.monotonic_micros();
-        let records: u64 = self.lanes.iter().map(Lane::records).sum();
+        let records: u64 = self.lanes.iter().map(Lane::due).sum();
         let facts = Facts {
             rows: usize::try_from(records).unwrap_or(usize::MAX),
             bytes: self.lanes.iter().map(Lane::bytes).sum(),
@@ -235,7 +249,10 @@ impl Loader {
             self.forget_if_due(now);
         } else if records == 0 {
             // Nothing waits: what was read is in the tables since before, or in no topic's way.
-            self.lanes.iter_mut().for_each(|lane| lane.settled = lane.next);
+            self.lanes.iter_mut().for_each(|lane| lane.settled = lane.next.min(lane.page.next));
+        }
+        if self.holds.any() {
+            return Ok(());
         }
         for lane in &self.lanes {
             let keep = self.config.keep_below.as_ref().map_or(Offset::MAX, |keep| keep(&lane.partition));
@@ -262,24 +279,40 @@ impl Loader {
         }
     }
 
-    async fn flush(&mut self, flush: Flush) -> Result<()> {
+    /// Does what is asked, when all that was stored before is committed.
+    async fn answer(&mut self, asked: Asked) -> Result<()> {
+        self.flush().await?;
+        // Whoever asked may have gone.
+        match asked {
+            Asked::Flush(done) => drop(done.send(())),
+            Asked::View(done) => drop(done.send(in_place(|| self.view()))),
+            Asked::Hold(seconds, done) => drop(done.send(self.holds.take(seconds))),
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
         let partitions = self.lanes.iter().map(|lane| lane.partition.clone());
         let ends = partitions.map(|partition| Ok(self.parts.queue.range(&partition)?.end)).collect::<Result<Vec<_>>>()?;
         while self.lanes.iter().zip(&ends).any(|(lane, end)| lane.next < *end) {
             self.read().await?;
             self.roll_if_due(false).await?;
         }
-        self.roll_if_due(true).await?;
-        let _ = flush.send(()); // the caller may have gone
-        Ok(())
+        self.roll_if_due(true).await
+    }
+
+    fn view(&self) -> Result<View> {
+        let look = |(lane, counters)| PartitionView::of(&*self.parts.queue, &self.to.index, lane, counters);
+        let partitions = self.lanes.iter().zip(&self.counters).map(look).collect::<Result<_>>()?;
+        Ok(View { at: self.parts.clock.now(), partitions })
     }
 
     async fn wait(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let stored = self.lanes.iter().map(|lane| self.parts.queue.wait_for(&lane.partition, lane.next));
         let mut stored = select_all(stored.collect::<Vec<_>>()).fuse();
-        let flush = tokio::select! {
+        let asked = tokio::select! {
             () = shutdown.cancelled() => None,
-            flush = self.flushes.recv(), if !self.flushes.is_closed() => flush,
+            asked = self.asks.recv(), if !self.asks.is_closed() => asked,
             (woken, ..) = &mut stored => match woken {
                 // The queue ends before the loader; what it stored is still read.
                 Err(error) if error.kind() == ErrorKind::Closed => {
@@ -293,8 +326,8 @@ impl Loader {
             },
             () = tokio::time::sleep(Duration::from_millis(self.config.tick_ms)) => None,
         };
-        match flush {
-            Some(flush) => self.flush(flush).await,
+        match asked {
+            Some(asked) => self.answer(asked).await,
             None => Ok(()),
         }
     }
@@ -337,9 +370,10 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
                 .with("end", range.end));
         }
     }
+    let page = to.index.open_page(&partition, &range, &cursors, dead_cursor)?;
     // The queue was trimmed only below what every table had then; a topic without records since has an older cursor. Whether the
-    // tables that are here now have what was trimmed, `find_lost` tells.
-    let start = cursors.values().copied().min().unwrap_or(dead_cursor).max(range.start);
+    // tables that are here now have what was trimmed, `find_lost` tells. What the ledger does not know is read again, too.
+    let start = cursors.values().copied().min().unwrap_or(dead_cursor).max(range.start).min(page.next);
     let committed_to = cursors.values().copied().max().unwrap_or(0).max(dead_cursor);
     let mut lane = Lane {
         partition,
@@ -353,6 +387,7 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
         committed_to,
         lost: 0,
         is_balanced: false,
+        page,
     };
     note_lost(&mut lane, &counters);
     Ok((lane, counters))

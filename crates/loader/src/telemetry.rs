@@ -1,15 +1,23 @@
 //! How far the loader is, and whether the books balance (promise L2). `cli`, the report and `audit` ask the [`Handle`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use lake::{Lake, Table};
 use queue::Queue;
 use record::{Error, Offset, Partition, Result, Topic};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{batch::Lane, index::Index, roll::Reason};
+use crate::{
+    audit::{self, Audit, View},
+    batch::Lane,
+    holds::Holds,
+    index::Index,
+    roll::Reason,
+};
 
 /// One topic's books, over all partitions of this queue and across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,10 +102,46 @@ impl Books {
             books.waiting = lanes.iter().filter_map(|lane| lane.waiting.get(topic)).map(|waiting| waiting.rows + waiting.repeated).sum();
         }
         self.next = lanes.iter().map(|lane| (lane.partition.clone(), lane.next)).collect();
+        self.show();
+    }
+
+    /// The terms of the books as gauges; what is stored and not read yet is missing, as this is not told of each append.
+    fn show(&self) {
+        let show = |topic: &str, term: &'static str, count: u64| {
+            metrics::gauge!("loader_books_records", "topic" => topic.to_owned(), "term" => term).set(count as f64);
+        };
+        for (topic, books) in &self.topics {
+            show(topic.as_str(), "landed", books.landed);
+            show(topic.as_str(), "repeated", books.repeated);
+            show(topic.as_str(), "dead_lettered", books.dead_lettered);
+            show(topic.as_str(), "waiting", books.waiting);
+        }
+        show("dead_letters", "refused", self.refused);
+        show("", "unknown_topic", self.unknown_topic);
+        show("", "quarantined", self.quarantined);
+        show("", "waiting_dead", self.waiting_dead);
+        show("", "read", self.next.values().sum());
     }
 }
 
-pub(crate) type Flush = oneshot::Sender<()>;
+/// What the loader does between two rolls when it is asked; everything that was stored before is committed first.
+pub(crate) enum Asked {
+    /// Nothing more.
+    Flush(oneshot::Sender<()>),
+    /// Says where everything stands.
+    View(oneshot::Sender<Result<View>>),
+    /// Trims nothing for so many seconds.
+    Hold(u64, oneshot::Sender<Result<u64>>),
+}
+
+/// A hold on the queue's trimming.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its number, for [`Handle::renew`].
+    pub hold: u64,
+    /// For each partition one past its last stored record.
+    pub ends: BTreeMap<String, Offset>,
+}
 
 /// Asks the loader. Cheap to clone; stays usable after the loader ended.
 #[derive(Clone)]
@@ -105,7 +149,11 @@ pub struct Handle {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) index: Arc<Index>,
     pub(crate) books: Arc<Mutex<Books>>,
-    pub(crate) flushes: mpsc::Sender<Flush>,
+    pub(crate) asks: mpsc::Sender<Asked>,
+    pub(crate) holds: Arc<Holds>,
+    pub(crate) lake: Lake,
+    pub(crate) tables: Arc<HashMap<Topic, Table>>,
+    pub(crate) dead_letters: Table,
 }
 
 impl Handle {
@@ -138,9 +186,49 @@ impl Handle {
     /// # Errors
     /// `Closed` when the loader ended before.
     pub async fn flush(&self) -> Result<()> {
+        self.ask(Asked::Flush).await
+    }
+
+    /// Compares what was stored with what the tables have, by topic and minute (promise L2). Commits what waits first; the tables are
+    /// read while the loader goes on.
+    ///
+    /// # Errors
+    /// `Closed` when the loader ended before; what reading the queue and the tables gives.
+    pub async fn audit(&self) -> Result<Audit> {
+        let view = self.ask(Asked::View).await??;
+        let audit = audit::compare(view, &self.lake, &self.tables, &self.dead_letters).await?;
+        audited(&audit);
+        Ok(audit)
+    }
+
+    /// Keeps the queue from being trimmed for so many seconds, so that it can be copied after the tables: it has then every record that
+    /// the copies of the tables lack.
+    ///
+    /// # Errors
+    /// `Closed` when the loader ended before; `Unavailable` when there are too many holds.
+    pub async fn hold(&self, seconds: u64) -> Result<Held> {
+        let hold = self.ask(|done| Asked::Hold(seconds, done)).await??;
+        self.held(hold)
+    }
+
+    /// Lets a hold last for so many seconds from now; none ends it.
+    ///
+    /// # Errors
+    /// `Conflict` when it has lapsed.
+    pub fn renew(&self, hold: u64, seconds: u64) -> Result<Held> {
+        self.holds.renew(hold, seconds)?;
+        self.held(hold)
+    }
+
+    fn held(&self, hold: u64) -> Result<Held> {
+        let end = |partition: Partition| Ok((partition.to_string(), self.queue.range(&partition)?.end));
+        Ok(Held { hold, ends: self.queue.partitions().into_iter().map(end).collect::<Result<_>>()? })
+    }
+
+    async fn ask<T>(&self, asked: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Result<T> {
         let (done, wait) = oneshot::channel();
         let ended = || Error::closed("the loader has ended");
-        self.flushes.send(done).await.map_err(|_| ended())?;
+        self.asks.send(asked(done)).await.map_err(|_| ended())?;
         wait.await.map_err(|_| ended())
     }
 }
@@ -186,6 +274,17 @@ pub(crate) fn lost(partition: &Partition, records: u64) {
         "records that were stored are in none of these tables and not in the queue any more: they are counted as quarantined. \
          Is this another lake than before, or was a table deleted?"
     );
+}
+
+/// What an audit found, by topic.
+fn audited(audit: &Audit) {
+    metrics::counter!("loader_audits_total", "outcome" => if audit.balances { "balances" } else { "differs" }).increment(1);
+    for topic in &audit.topics {
+        metrics::gauge!("loader_audit_minutes_differing", "topic" => topic.topic.clone()).set(topic.minutes_differing as f64);
+    }
+    if let Err(error) = audit.check() {
+        tracing::error!(%error, "an audit found a difference");
+    }
 }
 
 /// The queue could not be trimmed; tried again later.

@@ -1,5 +1,6 @@
 //! What the loader promises: L1, L2, C3.
 
+mod audit;
 mod crash;
 mod receipts;
 mod rules;
@@ -122,6 +123,8 @@ impl World {
         running.handle.flush().await.expect("flushes");
         let progress = running.handle.progress().expect("the books");
         assert!(progress.balances() && progress.in_flight() == 0, "L2: {progress:?}");
+        let audit = running.handle.audit().await.expect("reads the tables");
+        assert!(audit.balances, "L2: {}", audit.to_text());
         running.stop().await.expect("ends well");
         progress
     }

@@ -1,5 +1,6 @@
 //! The commands: each reads its flags, calls the room that does the work, and prints how it ended.
 
+pub mod audit;
 pub mod crowd;
 pub mod dead_letters;
 pub mod demo;

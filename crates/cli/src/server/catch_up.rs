@@ -72,7 +72,7 @@ pub fn is_there(url: &str) -> bool {
 }
 
 /// The folder of tables on this machine; `None` for an address of another kind.
-fn lake_folder(url: &str) -> Option<PathBuf> {
+pub fn lake_folder(url: &str) -> Option<PathBuf> {
     match url.split_once("://") {
         None => Some(PathBuf::from(url)),
         Some(("file", path)) => Some(PathBuf::from(path)),

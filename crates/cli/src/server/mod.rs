@@ -1,5 +1,6 @@
 //! All rooms plugged together: doors → journal → loader → table, and beside it the live state with the pages.
 
+pub mod books;
 mod catch_up;
 mod doors;
 #[cfg(test)]
@@ -135,7 +136,8 @@ impl Server {
             .merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
-        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock };
+        let questions = books::questions(&loader, &lake_url);
+        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock, questions };
         let routes = routes
             .merge(receipts::router(desk))
             .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
