@@ -50,6 +50,10 @@ enum Command {
     DeadLetters(command::dead_letters::Args),
     /// Count again whether every stored record is in its table once, or why it is not, by topic and minute
     Audit(command::audit::Args),
+    /// Copy a data folder whole, also beside a running server
+    Backup(command::backup::BackupArgs),
+    /// Make a data folder of a backup
+    Restore(command::backup::RestoreArgs),
     /// Look at a journal: what is in it, and whether it is whole
     Journal(command::journal::Args),
 }
@@ -76,6 +80,8 @@ fn main() -> std::process::ExitCode {
         Command::Token(args) => command::token::run(args),
         Command::DeadLetters(args) => command::dead_letters::run(args),
         Command::Audit(args) => command::audit::run(args),
+        Command::Backup(args) => command::backup::back_up(args),
+        Command::Restore(args) => command::backup::restore(args),
         Command::Journal(args) => command::journal::run(args),
     };
     failure::exit_code(result)

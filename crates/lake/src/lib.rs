@@ -14,6 +14,7 @@
 //! | `writer` | record batch → Parquet file, its name never used before |
 //! | `commit` | one Delta commit carries the files and the cursor together |
 //! | `scan` | the active files as a stream of record batches, in bounded memory |
+//! | `at_rest` | which files a table on local disk consists of, for a copy |
 //! | `maintenance` | sweeping orphan files |
 //! | `dead_letters` | the table of records that cannot be rows |
 //! | `faulty` | a disk that fails and loses power, for tests |
@@ -35,6 +36,7 @@
 //! # }
 //! ```
 
+mod at_rest;
 mod commit;
 pub mod conformance;
 mod dead_letters;
@@ -49,6 +51,7 @@ mod store;
 mod table;
 mod writer;
 
+pub use at_rest::AtRest;
 pub use commit::CursorMove;
 pub use dead_letters::{DeadLetter, Stage, dead_letters_batch, dead_letters_of, each_dead_letter};
 pub use durable::{Fsync, fsync};

@@ -16,6 +16,7 @@
 //! | `receipts` | which commit landed a record, or why it is a dead letter, for who asks |
 //! | `ledger` | what was read, by topic and minute, beside the index of repeats |
 //! | `audit` | the ledger against the tables (promise L2) |
+//! | `backup` | a data folder as a backup, and back |
 //! | `holds` | keeps the queue from being trimmed while it is copied |
 //! | `roll` | when to commit, as a pure function |
 //! | `telemetry` | [`Handle`], [`Progress`], the books (promise L2), metrics and log lines |
@@ -42,6 +43,7 @@
 //! ```
 
 mod audit;
+pub mod backup;
 mod batch;
 mod commit;
 mod dedup;

@@ -1,6 +1,7 @@
 //! What the loader promises: L1, L2, C3.
 
 mod audit;
+mod backup;
 mod crash;
 mod receipts;
 mod rules;

@@ -1,6 +1,7 @@
 //! The commands: each reads its flags, calls the room that does the work, and prints how it ended.
 
 pub mod audit;
+pub mod backup;
 pub mod crowd;
 pub mod dead_letters;
 pub mod demo;

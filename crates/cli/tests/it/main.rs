@@ -1,6 +1,7 @@
 //! The binary as its users run it: real processes, real sockets, real files.
 
 mod beside;
+mod books;
 mod browser;
 #[path = "../../../ocr/tests/it/browser_driver.rs"]
 mod browser_driver;

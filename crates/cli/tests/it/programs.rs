@@ -200,7 +200,8 @@ pub fn request_as(token: &str, port: u16, method: &str, path: &str, body: &str) 
     try_request(port, method, path, Some(token), body).expect("an answer")
 }
 
-fn try_request(port: u16, method: &str, path: &str, token: Option<&str>, body: &str) -> io::Result<Reply> {
+/// As [`request`], for a server that may be away.
+pub fn try_request(port: u16, method: &str, path: &str, token: Option<&str>, body: &str) -> io::Result<Reply> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let length = body.len();
     let bearer = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));

@@ -5,13 +5,14 @@
 //!                                 │ takes spare segments ◀─ housekeeper ◀─ trim          (spares)
 //! read ◀─ chunks ◀─ segments ◀────┘                                                      (reader, segment)
 //! open ─ lock ─ scan every segment ─ mend the tail                                       (recovery)
-//! look, beside whoever has it open, and change nothing                                   (inspect)
+//! look, or copy, beside whoever has it open, and change nothing                          (inspect, copy)
 //! ```
 //!
 //! All files go through [`Storage`]; [`FaultyStorage`] is a fake disk that loses power, tears writes and fails.
 //! Threads drive the writer and the housekeeper ([`Journal::open`]), or a test does ([`Journal::open_stepped`]).
 
 mod config;
+mod copy;
 mod drive;
 mod entry;
 mod faulty;
@@ -44,6 +45,7 @@ use tokio::sync::oneshot;
 
 pub use self::{
     config::Config,
+    copy::copy,
     drive::Stepper,
     faulty::{Faults, FaultyStorage},
     inspect::{DamagedRange, Inspection, SegmentInspection, SegmentState, inspect},
