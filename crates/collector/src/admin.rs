@@ -53,9 +53,8 @@ pub fn router(mut admin: Admin) -> Router {
         let answer = |asked: Option<Json<serde_json::Value>>| async move {
             let asked = asked.map_or(serde_json::Value::Null, |Json(asked)| asked);
             // The owner may know everything.
-            let told = question(asked).await.map_err(|error| {
-                Problem::new(problem(&error).status(), error.kind().as_str(), error.to_string())
-            })?;
+            let told =
+                question(asked).await.map_err(|error| Problem::new(problem(&error).status(), error.kind().as_str(), error.to_string()))?;
             Ok::<_, Problem>(Json(told))
         };
         questions = questions.route(path, get(answer.clone()).post(answer));

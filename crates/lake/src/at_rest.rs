@@ -35,8 +35,9 @@ impl Table {
             let mut log = Vec::new();
             for entry in std::fs::read_dir(&folder).map_err(failed)? {
                 let file = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-                // Twenty digits and a point begin an entry or a checkpoint; whatever else is there, nobody goes by.
-                let of_version = file.split_once('.').filter(|(digits, _)| digits.len() == 20).and_then(|(digits, _)| digits.parse().ok());
+                // Twenty digits, and an entry or a checkpoint; whatever else is there, nobody goes by.
+                let of_version = file.split_once('.').filter(|(digits, kind)| digits.len() == 20 && is_of_the_log(kind));
+                let of_version = of_version.and_then(|(digits, _)| digits.parse().ok());
                 if of_version.is_some_and(|of_version: Version| of_version <= version) {
                     log.push(format!("_delta_log/{file}"));
                 }
@@ -47,4 +48,8 @@ impl Table {
         files.extend(log.await?);
         Ok(AtRest { version, files })
     }
+}
+
+fn is_of_the_log(kind: &str) -> bool {
+    kind == "json" || kind.starts_with("checkpoint.") && kind.ends_with(".parquet")
 }

@@ -182,7 +182,8 @@ impl Audit {
             }
         }
         for partition in &self.partitions {
-            let PartitionAudit { partition: name, stored, landed, repeated, dead_lettered, refused, quarantined, in_flight, .. } = partition;
+            let PartitionAudit { partition: name, stored, landed, repeated, dead_lettered, refused, quarantined, in_flight, .. } =
+                partition;
             let verdict = if partition.balances { "" } else { ": DIFFERS" };
             lines.push(format!(
                 "{name}: {stored} stored = {landed} landed + {repeated} repeated + {dead_lettered} dead-lettered + {refused} rejected and kept \

@@ -197,8 +197,9 @@ pub fn check(from: &Path) -> Result<Manifest> {
     let mut text = Vec::new();
     let read = File::open(&path).and_then(|file| file.take(MANIFEST_BYTES_MAX).read_to_end(&mut text));
     read.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::invalid("this is no backup, or one that was not finished: it has no manifest")
-            .with("folder", from.display()),
+        ErrorKind::NotFound => {
+            Error::invalid("this is no backup, or one that was not finished: it has no manifest").with("folder", from.display())
+        }
         _ => failed("cannot read the manifest", &path, error),
     })?;
     let damaged = |error| Error::corrupt("the manifest of the backup is damaged").with("file", path.display()).because(error);

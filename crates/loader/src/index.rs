@@ -38,7 +38,7 @@ const RUNNING: &str = "#running_us";
 /// A new index reads back so much more than the window, since tables have dates and not hours; microseconds.
 const MARGIN_US: i64 = 2 * 86_400_000_000;
 /// The most entries that are forgotten in one transaction.
-const FORGET_MAX: usize = 100_000;
+pub(crate) const FORGET_MAX: usize = 100_000;
 
 type Opener = Arc<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync>;
 

@@ -90,7 +90,13 @@ fn begin(to: &Path) -> record::Result<Backup> {
 
 fn sum(manifest: &Manifest) -> String {
     let records = manifest.journal_end.map_or_else(String::new, |end| format!(", records up to offset {end}"));
-    format!("{} files, {} bytes, {} tables{records}, as of {}", manifest.files.len(), manifest.bytes(), manifest.tables.len(), manifest.made_at)
+    format!(
+        "{} files, {} bytes, {} tables{records}, as of {}",
+        manifest.files.len(),
+        manifest.bytes(),
+        manifest.tables.len(),
+        manifest.made_at
+    )
 }
 
 async fn copy_tables(backup: &mut Backup, folder: &Path) -> Result<()> {

@@ -101,7 +101,8 @@ async fn a_row_that_was_added_is_found_with_topic_and_minute() {
     world.add_behind_the_back(&events(13..14, LATER_US)).await;
     let audit = world.audit().await;
     let events = line(&audit, "events");
-    let differing: Vec<_> = events.differing.iter().map(|minute| (minute.minute.as_str(), minute.terms.stored, minute.terms.landed)).collect();
+    let differing: Vec<_> =
+        events.differing.iter().map(|minute| (minute.minute.as_str(), minute.terms.stored, minute.terms.landed)).collect();
     assert_eq!(differing, [(LATER_MINUTE, 10, 11)]);
     assert_eq!((events.rows_committed, events.rows_found), (20, 21));
     let error = audit.check().expect_err("differs");
