@@ -229,7 +229,12 @@ impl Handle {
         let (done, wait) = oneshot::channel();
         let ended = || Error::closed("the loader has ended");
         self.asks.send(asked(done)).await.map_err(|_| ended())?;
-        wait.await.map_err(|_| ended())
+        tokio::select! {
+            biased;
+            told = wait => told.map_err(|_| ended()),
+            // What is sent while the loader ends may stay in the channel for ever, as this handle keeps it.
+            () = self.asks.closed() => Err(ended()),
+        }
     }
 }
 

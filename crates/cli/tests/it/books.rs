@@ -104,7 +104,7 @@ fn remove_a_file(data: &Path) {
     fs::write(table.join(format!("_delta_log/{:020}.json", names.len())), format!("{remove}\n")).expect("written");
 }
 
-/// L2. Seen to fail when the ledger begins anew at each start: then it says since when.
+/// L2. Is to fail when the ledger begins anew at each start: then it says since when.
 #[test]
 fn an_audit_balances_under_load_and_after_kills_and_finds_a_damaged_table() {
     let folder = tempfile::tempdir().expect("folder");
@@ -146,7 +146,7 @@ fn an_audit_balances_under_load_and_after_kills_and_finds_a_damaged_table() {
     server.end();
 }
 
-/// L1, L2. Seen to fail when the journal is copied before the tables: then a cursor is beyond its end; and when nothing holds the journal
+/// L1, L2. Is to fail when the journal is copied before the tables: then a cursor is beyond its end; and when nothing holds the journal
 /// and it is copied after a pause: then records are in neither.
 #[test]
 fn a_backup_under_load_has_every_record_that_was_acknowledged_before_it() {

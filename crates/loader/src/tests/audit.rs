@@ -151,6 +151,31 @@ async fn a_lost_ledger_begins_anew_and_the_totals_are_checked_all_the_same() {
     assert_eq!((events.minutes_differing, events.rows_committed, events.rows_found, audit.balances), (0, 15, 5, false));
 }
 
+/// Seen to fail when `roll_if_due` calls settled what was read and the ledger does not know: it is trimmed then, and the ledger begins anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_ledger_does_not_know_stays_in_the_queue() {
+    let mut world = World::new();
+    world.config.read_records_max = 2;
+    let crashes = Arc::new(AtomicU32::new(2));
+    let left = Arc::clone(&crashes);
+    world.fault = Some(Arc::new(move |point| match point == lake::FaultPoint::Index && left.load(Ordering::SeqCst) > 0 {
+        true => Err(Error::closed(format!("crash injected, {} left", left.fetch_sub(1, Ordering::SeqCst)))),
+        false => Ok(()),
+    }));
+    world.append(events(0..5, RECEIVED_AT_US).into_iter().chain(events(2..4, LATER_US)).collect()).await;
+    for _ in 0..2 {
+        let running = world.start().await.expect("starts");
+        assert!(running.handle.audit().await.is_err(), "the table has them, the ledger does not");
+        let _ = running.stop().await;
+        assert_eq!(world.queue.range(&world.queue.partitions()[0]).expect("a range").start, 0);
+    }
+    assert_eq!(crashes.load(Ordering::SeqCst), 0, "the faults fired");
+    let audit = world.audit().await;
+    assert!(audit.balances && audit.partitions[0].minutes_since.is_none(), "{}", audit.to_text());
+    let terms = line(&audit, "events").terms;
+    assert_eq!((terms.stored, terms.landed, terms.repeated), (7, 5, 2), "judged again as it was judged before");
+}
+
 /// The ledger of a backup is older than the queue that was trimmed since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_index_is_not_taken_for_the_ledger() {

@@ -82,8 +82,8 @@ async fn a_crash_at_any_step_neither_drops_nor_doubles() {
     assert_eq!(fired, FaultPoint::ALL.into_iter().collect(), "every fault fired in some seed");
 }
 
-/// L2. Seen to fail when the ledger is not written with each roll, when `Lane::take` does not judge again what an earlier process committed,
-/// when the queue is trimmed to where it was read though the ledger does not know it, and when a letter is counted by both of two lives.
+/// L2. Seen to fail when `Lane::take` does not judge again what an earlier process committed, when reading begins at the tables' cursors and
+/// not where the ledger stands, and when a row is left out (`every_term_is_told_by_topic_and_minute`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_audit_balances_after_every_crash_also_with_damaged_records() {
     for seed in SEEDS..SEEDS + SEEDS / 2 {
@@ -91,11 +91,12 @@ async fn an_audit_balances_after_every_crash_also_with_damaged_records() {
     }
 }
 
-/// Nothing else than a crash may keep the audit from balancing.
-async fn audit(handle: &Handle, seed: u64) -> bool {
+/// Nothing else than a crash may keep the audit from balancing, and nothing else than a lost index the ledger from going on.
+async fn audit(handle: &Handle, seed: u64, is_index_lost: bool) -> bool {
     match handle.audit().await {
         Ok(audit) => {
-            assert!(audit.balances, "L2: seed {seed}\n{}", audit.to_text());
+            let goes_on = is_index_lost || audit.partitions[0].minutes_since.is_none();
+            assert!(audit.balances && goes_on, "L2: seed {seed}\n{}", audit.to_text());
             true
         }
         Err(_) => false,
@@ -107,6 +108,9 @@ async fn walk(seed: u64, is_damaged: bool) -> Vec<FaultPoint> {
     let mut world = World::new();
     if is_damaged {
         world.queue = Arc::new(Watched { on_read: Box::new(with_holes), ..Watched::new() });
+        // Rolls also in the midst of what an earlier process committed.
+        world.config.read_records_max = 3;
+        world.config.roll.rows_max = 4;
     }
     let countdown = Arc::new(AtomicI64::new(i64::MAX));
     let fired = Arc::new(Mutex::new(Vec::new()));
@@ -119,6 +123,7 @@ async fn walk(seed: u64, is_damaged: bool) -> Vec<FaultPoint> {
         _ => Ok(()),
     }));
     let mut expected = Expected::default();
+    let mut is_index_lost = false;
     for _ in 0..random.random_range(2..6) {
         world.append(random_records(&mut random, &mut expected)).await;
         countdown.store(random.random_range(0..25), Ordering::SeqCst);
@@ -126,17 +131,18 @@ async fn walk(seed: u64, is_damaged: bool) -> Vec<FaultPoint> {
         if let Ok(running) = world.start().await {
             let flushed = match random.random_range(0..2_u8) {
                 0 => running.handle.flush().await.is_ok(),
-                _ => audit(&running.handle, seed).await,
+                _ => audit(&running.handle, seed, is_index_lost).await,
             };
             if flushed && random.random_range(0..2_u8) == 0 {
                 world.append(random_records(&mut random, &mut expected)).await;
                 let _ = running.handle.flush().await;
-                audit(&running.handle, seed).await;
+                audit(&running.handle, seed, is_index_lost).await;
             }
             let _ = running.stop().await;
         }
         if random.random_range(0..4_u8) == 0 {
             let _ = std::fs::remove_dir_all(world.index());
+            is_index_lost = true;
         }
     }
     countdown.store(i64::MAX, Ordering::SeqCst);
