@@ -194,9 +194,7 @@ impl Backup {
 /// `Invalid` when the folder is no whole backup, or one of another version; `Corrupt` for a file that is gone or differs.
 pub fn check(from: &Path) -> Result<Manifest> {
     let path = from.join(MANIFEST);
-    let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MANIFEST_BYTES_MAX).read_to_end(&mut text));
-    read.map_err(|error| match error.kind() {
+    let text = read_capped(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
             Error::invalid("this is no backup, or one that was not finished: it has no manifest").with("folder", from.display())
         }
@@ -264,6 +262,13 @@ pub fn restore(from: &Path, to: &Path) -> Result<Manifest> {
     fs::rename(&partial, to).map_err(|error| failed("cannot give the folder its name", to, error))?;
     sync_parent(to)?;
     Ok(manifest)
+}
+
+#[expect(clippy::disallowed_methods, reason = "capped: a manifest of some million files is smaller")]
+fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MANIFEST_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Whether a path leads nowhere else.

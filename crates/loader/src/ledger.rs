@@ -296,7 +296,7 @@ impl Index {
         let digest = partition_digest(partition);
         self.write(|write, _| {
             let mut ledger = write.open_table(LEDGER).map_err(failed)?;
-            ledger.retain(|key, _| !parts_of(key).is_some_and(|(_, _, of)| of == digest.as_bytes())).map_err(failed)?;
+            ledger.retain(|key, _| parts_of(key).is_none_or(|(_, _, of)| of != digest.as_bytes())).map_err(failed)?;
             let mut pages = write.open_table(PAGES).map_err(failed)?;
             pages.retain(|name, _| !name.ends_with(&format!("@{partition}"))).map_err(failed)?;
             pages.insert(name("next", partition).as_str(), page.next).map_err(failed)?;
