@@ -44,8 +44,16 @@ pub const BENCH_NEEDS: [Need; 1] = [need("wrk", "wrk")];
 pub const FAULT_NEEDS: [Need; 2] = [need("cc", "gcc"), need("mount", "mount")];
 
 /// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 6] =
-    ["deltalake==1.6.6", "pyarrow==26.0.1", "cloudevents==2.2.0", "requests==2.34.2", "websockets==17.4", "paho-mqtt==2.2.0"];
+const PYTHON_PACKAGES: [&str; 8] = [
+    "deltalake==1.6.6",
+    "pyarrow==26.0.1",
+    "cloudevents==2.2.0",
+    "requests==2.34.2",
+    "websockets==17.4",
+    "paho-mqtt==2.2.0",
+    "pynng==0.9.0",
+    "trio==0.35.0",
+];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are
 /// not part of this repository: ALTO's are under CC BY-SA 4.0.

@@ -196,7 +196,7 @@ impl Shared {
                 if matches!(error, BodyError::TooLarge | BodyError::NoRoom | BodyError::NotUnpacked) {
                     self.drain(body).await;
                 }
-                return Err(body_problem(error, &plan.caps));
+                return Err(body_problem(error, plan.caps.body_bytes_max));
             }
         };
         self.submit(entry, topic, plan, &held.bytes).await
@@ -218,7 +218,7 @@ impl Shared {
             )));
         }
         if announced_length(headers).is_some_and(|length| length > caps.body_bytes_max as u64) {
-            return Err(body_problem(BodyError::TooLarge, &caps));
+            return Err(body_problem(BodyError::TooLarge, caps.body_bytes_max));
         }
         match self.ingest.headroom() {
             Ok(Headroom::Enough) => Ok(Plan { caps, layout, coding, credential, address }),
@@ -263,10 +263,10 @@ pub(crate) fn address_of<B>(request: &Request<B>) -> Option<IpAddr> {
     request.extensions().get::<SentFrom>().map(|SentFrom(address)| *address)
 }
 
-fn body_problem(error: BodyError, caps: &Caps) -> Problem {
+pub(crate) fn body_problem(error: BodyError, bytes_max: usize) -> Problem {
     match error {
         BodyError::TooLarge => {
-            let detail = format!("the body is larger than {} bytes: send fewer records at a time", caps.body_bytes_max);
+            let detail = format!("the body is larger than {bytes_max} bytes: send fewer records at a time");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         }
         BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"),

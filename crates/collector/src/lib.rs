@@ -17,7 +17,10 @@
 //! | `mqtt_topics` | MQTT's topics → ours |
 //! | `mqtt_session` | who has which client id; what outlives a connection |
 //! | `mqtt_packet` | packets of both versions ↔ one vocabulary |
-//! | `mqtt_stream` | bytes ↔ packets, under the caps |
+//! | `mqtt_stream` | bytes → packets, under the caps |
+//! | `nng` | the NNG door, a listener of its own: connections, what is stored and told |
+//! | `nng_address` | `tcp://` and `ipc://`, and listening there |
+//! | `nng_message` | bytes → messages, their tags, fields and records |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
 //! | `random` | random bytes by the page, for ids |
@@ -37,7 +40,9 @@
 //! | `unpack` | a packed body → its bytes |
 //! | `metered` | a stream that counts what comes in, by message |
 //! | `problem` | refusals as problem details |
-//! | `server` | connections: time-outs, bounds, shutdown |
+//! | `server` | HTTP's connections: time-outs, bounds, shutdown |
+//! | `listener` | the listeners of other doors: the same |
+//! | `buffered` | their connections' bytes, in and out |
 //! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
 //! | `write_timeout` | a stream whose writes give up |
 //! | `status` | health, readiness, metrics, counters |
@@ -62,6 +67,7 @@
 
 pub mod admin;
 mod beacon;
+mod buffered;
 mod cloudevents;
 mod columns;
 pub mod cors;
@@ -73,6 +79,7 @@ pub mod ingest;
 pub mod json_schema;
 pub mod letters;
 pub mod limits;
+mod listener;
 mod metered;
 pub mod mqtt;
 mod mqtt_conversation;
@@ -81,6 +88,9 @@ mod mqtt_packet;
 mod mqtt_session;
 mod mqtt_stream;
 mod mqtt_topics;
+pub mod nng;
+mod nng_address;
+mod nng_message;
 pub mod problem;
 mod random;
 pub mod rates;

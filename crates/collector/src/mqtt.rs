@@ -10,7 +10,7 @@
 //! | `mqtt_topics` | which of MQTT's topics is which of ours |
 //! | `mqtt_session` | who has which client id, and what outlives a connection |
 //! | `mqtt_packet` | both versions' packets as one vocabulary |
-//! | `mqtt_stream` | bytes ↔ packets, under the caps |
+//! | `mqtt_stream` | bytes → packets, under the caps |
 //!
 //! What an acknowledgement means (promises Q1, C1): every record of the PUBLISH is stored, or its rejection is told. MQTT 5 tells it by
 //! code, reason and the outcome of each; 3.1.1 has no words for it, so there the rejection is stored in the dead letters first. What
@@ -18,14 +18,7 @@
 //!
 //! Records are taken and never handed out: subscriptions are refused, retained messages too.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use queue::Headroom;
@@ -33,22 +26,21 @@ use record::{Error, Result};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 pub use crate::mqtt_topics::Mapping;
 use crate::{
-    handles,
     ingest::Ingest,
     limits::Budget,
+    listener::{self, Bounds},
     mqtt_conversation::Conversation,
     mqtt_packet::{BadConnect, CONNECT, Connect, ConnectReasonCode, Granted, Peer, Version, Will},
     mqtt_session::{Session, Sessions},
     mqtt_stream::{CONTROL_BYTES_MAX, Packets},
     mqtt_topics::Topics,
-    server, telemetry,
+    telemetry,
 };
 
 /// The name of the door, in records and metrics.
@@ -62,9 +54,9 @@ const CLIENT_ID_BYTES_MAX: usize = 256;
 pub struct Config {
     /// Which of MQTT's topics are ours, beside those that have our topics' names.
     pub mappings: Vec<Mapping>,
-    /// The most connections at a time; as [`server::Config::connections_max`].
+    /// The most connections at a time; as [`server::Config::connections_max`](crate::server::Config::connections_max).
     pub connections_max: Option<usize>,
-    /// How many listeners share the limit of open files, this one among them; as [`server::Config::listeners`].
+    /// How many listeners share the limit of open files, this one among them; as [`server::Config::listeners`](crate::server::Config::listeners).
     pub listeners: usize,
     /// The time for a connection's CONNECT, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -158,39 +150,13 @@ pub fn check_mappings(ingest: &Ingest, mappings: &[Mapping]) -> Result<()> {
 /// `Invalid` for a mapping that cannot be used, or for bounds that let nothing through.
 pub async fn run(listener: TcpListener, ingest: Arc<Ingest>, config: Config, shutdown: CancellationToken) -> Result<()> {
     let door = Arc::new(Door::new(ingest, config)?);
-    let Config { connections_max, listeners, .. } = door.config;
-    let places = Arc::new(Semaphore::new(handles::connections_max(DOOR, connections_max, listeners).min(Semaphore::MAX_PERMITS)));
-    let (connections, cut_off) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            accepted = server::accept(DOOR, &listener, &places) => accepted,
-        };
-        let Some((stream, place)) = accepted else { continue };
-        // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
-        let _set = stream.set_nodelay(true);
-        let address = stream.peer_addr().ok().map(|address| address.ip());
-        // A child has a lock of its own, which thousands of connections would share otherwise.
-        let (door, shutdown, cut_off) = (Arc::clone(&door), shutdown.child_token(), Arc::clone(&cut_off));
-        connections.spawn(async move {
-            let _place = place;
-            let overdue = async {
-                shutdown.cancelled().await;
-                sleep(Duration::from_millis(door.config.shutdown_timeout_ms)).await;
-            };
-            tokio::select! {
-                () = Arc::clone(&door).serve(stream, address, &shutdown) => {}
-                () = overdue => drop(cut_off.fetch_add(1, Ordering::Relaxed)),
-            }
-        });
-    }
-    // Whoever connects from now on is refused instead of waiting in the backlog.
-    drop(listener);
-    connections.close();
-    // Ends: each connection gives up by itself when its time is over.
-    connections.wait().await;
-    telemetry::shut_down(DOOR, cut_off.load(Ordering::Relaxed));
+    let Config { connections_max, listeners, shutdown_timeout_ms, .. } = door.config;
+    let bounds = Bounds { door: DOOR, connections_max, listeners, shutdown_timeout_ms };
+    let converse = |stream, address, shutdown| {
+        let door = Arc::clone(&door);
+        async move { door.serve(stream, address, &shutdown).await }
+    };
+    listener::run(listener, bounds, shutdown, converse).await;
     Ok(())
 }
 

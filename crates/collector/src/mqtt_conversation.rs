@@ -18,12 +18,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    buffered::Unread,
     http,
     ingest::Sender,
     mqtt::{Client, DOOR, Door},
     mqtt_flight::{Batch, Done, Flight, Taken, Task},
     mqtt_packet::{self, Detail, DisconnectReasonCode as Code, Fault, Packet, PubackReasonCode, Publish, Version},
-    mqtt_stream::{Packets, Unread, Untaken},
+    mqtt_stream::{Packets, Untaken},
     mqtt_topics::Refusal,
     problem::Problem,
     telemetry, wire,

@@ -1,51 +1,17 @@
-//! A connection's bytes ↔ its packets: bounded reading and timed writing. `mqtt` makes one for each connection, `mqtt_conversation` goes on
-//! with it.
-//!
-//! An idle connection holds no buffer: bytes are read into a piece of the thread's stack and copied to where they are kept. What a
-//! connection holds beyond [`FREE_BYTES`] is room of a [`Budget`] that all share, taken before it is kept.
+//! A connection's bytes → its packets, under the caps. `mqtt` reads the first one, `mqtt_conversation` the others.
 
-use std::{io, mem::MaybeUninit, pin::Pin, task::ready, time::Duration};
-
-use bytes::{Buf, BytesMut};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    limits::{BodyError, Budget},
+    buffered::Buffered,
     mqtt_packet::{Fault, Head, PUBLISH},
 };
 
-/// What each connection may hold without taking room, in bytes.
-const FREE_BYTES: usize = 4 * 1024;
-/// How much is read at a time, in bytes.
-const PIECE_BYTES: usize = 16 * 1024;
 /// The longest packet that is no PUBLISH, in bytes.
 pub(crate) const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
 /// A stream of packets.
-#[derive(Debug)]
-pub(crate) struct Packets<S> {
-    stream: S,
-    buffer: BytesMut,
-    budget: Budget,
-    room: Option<OwnedSemaphorePermit>,
-    /// Held by others for this connection: PUBLISHes that are not answered yet.
-    pub(crate) in_flight_bytes: usize,
-    /// What is to be written.
-    pub(crate) out: Vec<u8>,
-}
-
-/// Why no packet can be read any more.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
-    /// The peer is gone.
-    Gone,
-    /// There is no room for what it sends.
-    NoRoom,
-}
+pub(crate) type Packets<S> = Buffered<S>;
 
 /// A packet of the buffer that cannot be taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,84 +21,18 @@ pub(crate) enum Untaken {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
-    pub(crate) fn new(stream: S, budget: Budget) -> Self {
-        Self { stream, buffer: BytesMut::new(), budget, room: None, in_flight_bytes: 0, out: Vec::new() }
-    }
-
-    /// Reads what is there, at most one piece. Nothing is lost when the future is dropped.
-    pub(crate) async fn read(&mut self) -> Result<(), Unread> {
-        let Self { stream, buffer, .. } = self;
-        let reading = std::future::poll_fn(|context| {
-            let mut piece = [MaybeUninit::uninit(); PIECE_BYTES];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            ready!(Pin::new(&mut *stream).poll_read(context, &mut piece))?;
-            buffer.extend_from_slice(piece.filled());
-            io::Result::Ok(piece.filled().len()).into()
-        });
-        match reading.await {
-            Ok(0) | Err(_) => Err(Unread::Gone),
-            Ok(_) => self.take_room(),
-        }
-    }
-
     /// The next whole packet of the buffer, which is then taken from it by [`taken`](Self::taken).
     pub(crate) fn next(&self, publish_bytes_max: usize) -> Result<Option<(Head, &[u8])>, Untaken> {
-        let Some(head) = Head::read(&self.buffer).map_err(Untaken::Fault)? else { return Ok(None) };
+        let Some(head) = Head::read(self.bytes()).map_err(Untaken::Fault)? else { return Ok(None) };
         let bytes_max = if head.kind() == PUBLISH { publish_bytes_max } else { CONTROL_BYTES_MAX.min(publish_bytes_max) };
         if head.bytes() > bytes_max {
             return Err(Untaken::TooLarge);
         }
-        Ok(self.buffer.get(..head.bytes()).map(|packet| (head, packet)))
+        Ok(self.bytes().get(..head.bytes()).map(|packet| (head, packet)))
     }
 
     /// The kind of the packet that has begun.
     pub(crate) fn kind(&self) -> Option<u8> {
-        self.buffer.first().map(|first| first >> 4)
-    }
-
-    /// A packet was taken out.
-    pub(crate) fn taken(&mut self, bytes: usize) {
-        self.buffer.advance(bytes);
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
-    }
-
-    /// Whether a packet is under way.
-    pub(crate) fn has_part(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
-    /// Takes room for what is held beyond the free bytes, and gives back what is held no longer.
-    pub(crate) fn take_room(&mut self) -> Result<(), Unread> {
-        let held = self.buffer.len() + self.in_flight_bytes;
-        if held <= FREE_BYTES {
-            self.room = None;
-            return Ok(());
-        }
-        self.budget.fit(&mut self.room, held).map_err(|_: BodyError| Unread::NoRoom)
-    }
-
-    /// Writes what is to be written.
-    pub(crate) async fn flush(&mut self, in_time: Duration) -> io::Result<()> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let out = std::mem::take(&mut self.out);
-        timeout(in_time, self.stream.write_all(&out)).await?
-    }
-
-    /// Ends the connection, and reads on for a while without looking: closing a socket with unread bytes resets it, and what was
-    /// written last is lost.
-    pub(crate) async fn close(&mut self, in_time: Duration, drain_bytes_max: u64) {
-        self.buffer = BytesMut::new();
-        let closing = async {
-            self.stream.write_all(&std::mem::take(&mut self.out)).await.ok()?;
-            self.stream.shutdown().await.ok()?;
-            let mut rest = BufReader::with_capacity(1024, (&mut self.stream).take(drain_bytes_max));
-            tokio::io::copy_buf(&mut rest, &mut tokio::io::sink()).await.ok()
-        };
-        // However it went, the connection is dropped now.
-        let _closed = timeout(in_time, closing).await;
+        self.bytes().first().map(|first| first >> 4)
     }
 }

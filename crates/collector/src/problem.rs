@@ -65,6 +65,11 @@ impl Problem {
         &self.detail
     }
 
+    /// How long a sender should wait, in milliseconds, if that is known.
+    pub(crate) fn wait_ms(&self) -> Option<u64> {
+        self.retry_after_ms
+    }
+
     /// The answer, with the outcome of each index where that is known.
     pub(crate) fn response(&self, outcomes: &[Run<'_>]) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");

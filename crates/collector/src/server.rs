@@ -50,6 +50,7 @@ use crate::{
     handles,
     http::Records,
     http2::{Activity, PREFACE, Watched},
+    listener,
     problem::{self, Problem},
     telemetry,
     write_timeout::WriteTimeout,
@@ -122,10 +123,9 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
         let accepted = tokio::select! {
             biased;
             () = server.shutdown.cancelled() => break,
-            accepted = accept("http", &listener, &places) => accepted,
+            accepted = listener::accept("http", &listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
-        let address = stream.peer_addr().ok().map(|address| address.ip());
+        let Some((stream, address, place)) = accepted else { continue };
         let place = Place::new(Arc::clone(&server), place, address, connections.token());
         let server = Arc::clone(&server);
         connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
@@ -137,24 +137,6 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
     connections.wait().await;
     telemetry::shut_down("http", server.cut_off.load(Ordering::Relaxed));
     Ok(())
-}
-
-/// A connection, once there is a place for it; nothing when the system gave none.
-pub(crate) async fn accept(
-    door: &'static str,
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            telemetry::accept_failed(door, &error);
-            // Too many open files goes by when a connection ends; until then accept would fail at once, in a loop.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            None
-        }
-    }
 }
 
 fn http1(config: &Config) -> http1::Builder {
@@ -300,8 +282,6 @@ struct Server {
 
 impl Server {
     async fn serve(&self, mut stream: TcpStream, place: Arc<Place>) {
-        // Answers are small and wait for nothing: Nagle's algorithm would hold them back. Without it they are only slower.
-        let _set = stream.set_nodelay(true);
         let in_time = Duration::from_millis(self.config.header_timeout_ms);
         let first = tokio::select! {
             first = tokio::time::timeout(in_time, crate::http2::first_bytes(&mut stream)) => first,

@@ -92,10 +92,10 @@ pub(crate) fn message_refused(door: &'static str, code: &'static str, detail: &s
 }
 
 /// A connection was closed by its door; the reason begins with a word for programs.
-pub(crate) fn closed(door: &'static str, code: u16, reason: &'static str) {
+pub(crate) fn closed(door: &'static str, code: impl std::fmt::Display, reason: &'static str) {
     let labels = [("door", door.to_owned()), ("code", code.to_string())];
     metrics::counter!("crowdread_collector_connections_closed_total", &labels).increment(1);
-    tracing::debug!(door, code, reason, "connection closed");
+    tracing::debug!(door, %code, reason, "connection closed");
 }
 
 /// Counts a connection as open, in the gauge of that name, until it is dropped.

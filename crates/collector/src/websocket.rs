@@ -421,7 +421,7 @@ impl Conversation {
                 // If the peer has said goodbye, the reply is waiting.
                 End::Gone => self.socket.flush().await.ok()?,
                 End::Close(code, reason) => {
-                    telemetry::closed(DOOR, code.into(), reason);
+                    telemetry::closed(DOOR, u16::from(code), reason);
                     self.socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await.ok()?;
                 }
             }

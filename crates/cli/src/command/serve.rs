@@ -51,6 +51,9 @@ fn greet(server: &Server) -> Result<()> {
     if let Some(mqtt) = server.mqtt_address() {
         say(format_args!("  mqtt    {mqtt}"));
     }
+    if let Some(nng) = server.nng_address() {
+        say(format_args!("  nng     {nng}"));
+    }
     say(format_args!("  table   {}", server.table()));
     let topics = server.topics().iter().map(|(name, is_open)| if *is_open { name.clone() } else { format!("{name} (with a token)") });
     say(format_args!("  topics  {}", topics.collect::<Vec<_>>().join(", ")));

@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Result;
-use collector::{Ingest, mqtt, server};
+use collector::{
+    Ingest, mqtt,
+    nng::{self, Address, Listening},
+    server,
+};
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,19 +20,26 @@ pub struct Doors {
     http: TcpListener,
     mqtt: Option<TcpListener>,
     mqtt_config: mqtt::Config,
+    nng: Option<Listening>,
+    nng_config: nng::Config,
 }
 
 impl Doors {
     /// Opens the further doors that the settings name.
     ///
     /// # Errors
-    /// `Unavailable` when an address is taken; `Invalid` when a mapping names a topic that is not taken here.
+    /// `Unavailable` when an address is taken; `Invalid` when a mapping, or the NNG door, names a topic that is not taken here.
     pub async fn open(http: TcpListener, ingest: &Ingest, settings: &settings::Doors) -> Result<Self> {
-        let mut doors =
-            Self { http, mqtt: None, mqtt_config: mqtt::Config { mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() } };
+        let mqtt_config = mqtt::Config { mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() };
+        let nng_config = nng::Config { topic: settings.nng.topic.clone(), ..nng::Config::default() };
+        let mut doors = Self { http, mqtt: None, mqtt_config, nng: None, nng_config };
         if let Some(address) = &settings.mqtt.listen {
             mqtt::check_mappings(ingest, &settings.mqtt.topics)?;
             doors.mqtt = Some(listen(address, "choose another with the setting doors.mqtt.listen").await?);
+        }
+        if let Some(address) = &settings.nng.listen {
+            nng::check_topic(ingest, &settings.nng.topic)?;
+            doors.nng = Some(Listening::at(&address.parse()?).await?);
         }
         Ok(doors)
     }
@@ -38,21 +49,35 @@ impl Doors {
         self.mqtt.as_ref()?.local_addr().ok().map(address::here)
     }
 
+    /// The address of the NNG door for programs on this machine, if there is one.
+    pub fn nng_address(&self) -> Option<Address> {
+        self.nng.as_ref().map(|listening| match listening.address() {
+            Address::Tcp(address) => Address::Tcp(address::here(*address)),
+            Address::Ipc(path) => Address::Ipc(path.clone()),
+        })
+    }
+
     /// Serves until `shutdown`; the first door that fails ends the others. They share the limit of open files.
     ///
     /// # Errors
     /// The first door's.
     pub async fn run(self, app: server::App, ingest: Arc<Ingest>, shutdown: CancellationToken) -> record::Result<()> {
-        let (listeners, end) = (1 + usize::from(self.mqtt.is_some()), shutdown.child_token());
+        let (listeners, end) = (1 + usize::from(self.mqtt.is_some()) + usize::from(self.nng.is_some()), shutdown.child_token());
         let http = server::run(self.http, app, server::Config { listeners, ..server::Config::default() }, end.clone());
         let mqtt = async {
             match self.mqtt {
-                Some(listener) => mqtt::run(listener, ingest, mqtt::Config { listeners, ..self.mqtt_config }, end.clone()).await,
+                Some(listener) => mqtt::run(listener, ingest.clone(), mqtt::Config { listeners, ..self.mqtt_config }, end.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let nng = async {
+            match self.nng {
+                Some(listening) => nng::run(listening, ingest.clone(), nng::Config { listeners, ..self.nng_config }, end.clone()).await,
                 None => Ok(()),
             }
         };
         let ending = |ended: record::Result<()>| ended.inspect_err(|_| end.cancel());
-        let (http, mqtt) = tokio::join!(http.map(ending), mqtt.map(ending));
-        http.and(mqtt)
+        let (http, mqtt, nng) = tokio::join!(http.map(ending), mqtt.map(ending), nng.map(ending));
+        http.and(mqtt).and(nng)
     }
 }

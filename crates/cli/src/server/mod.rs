@@ -15,7 +15,7 @@ use collector::{
     admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    letters, rates,
+    letters, nng, rates,
     receipts::{self, Desk},
     server, status,
     tokens::Tokens,
@@ -69,6 +69,7 @@ pub struct Server {
     rest_shutdown: CancellationToken,
     doors: JoinHandle<record::Result<()>>,
     mqtt_address: Option<SocketAddr>,
+    nng_address: Option<nng::Address>,
     loading: JoinHandle<record::Result<()>>,
     threads: Vec<Thread>,
     /// The error that ended the counting of answers.
@@ -144,7 +145,7 @@ impl Server {
             .merge(admin::router(admin))
             .merge(web::router(web));
         let doors = Doors::open(listener, &ingest, &settings.doors).await?;
-        let mqtt_address = doors.mqtt_address();
+        let (mqtt_address, nng_address) = (doors.mqtt_address(), doors.nng_address());
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(doors.run(server::App::new(records, routes), ingest, doors_shutdown.clone()));
@@ -158,6 +159,7 @@ impl Server {
             rest_shutdown,
             doors,
             mqtt_address,
+            nng_address,
             loading,
             threads,
             miscounted,
@@ -176,6 +178,11 @@ impl Server {
     /// The address of the MQTT door for programs on this machine, if there is one.
     pub fn mqtt_address(&self) -> Option<SocketAddr> {
         self.mqtt_address
+    }
+
+    /// The address of the NNG door for programs on this machine, if there is one.
+    pub fn nng_address(&self) -> Option<&nng::Address> {
+        self.nng_address.as_ref()
     }
 
     /// The address that people open, such as `http://192.168.1.7:8080/`.

@@ -57,6 +57,10 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         .or_else(|| within("dead_letters.bytes_per_day_max", dead_letters.bytes_per_day_max, (1 << 20)..=(1 << 50)))
         .or_else(|| within("dead_letters.burst_bytes_max", dead_letters.burst_bytes_max, (8 << 20)..=(1 << 40)))
         .or_else(|| mqtt_wrong(&doors.mqtt))
+        .or_else(|| {
+            let wrong = doors.nng.listen.as_ref().filter(|listen| listen.parse::<collector::nng::Address>().is_err())?;
+            unless(false, "doors.nng.listen", wrong, "an address such as tcp://127.0.0.1:5555 or ipc:///run/crowdread/nng")
+        })
         .or_else(|| within("selection.answers_max", answers_max, 1..=10_000))
         .or_else(|| within("selection.answers_min", u64::from(selection.answers_min), 1..=answers_max))
         .or_else(|| within("selection.census_answers", u64::from(selection.census_answers), 1..=answers_max))

@@ -68,6 +68,8 @@ pub struct Doors {
     pub token_records_per_second_max: u32,
     /// The MQTT door.
     pub mqtt: Mqtt,
+    /// The NNG door.
+    pub nng: Nng,
 }
 
 /// The MQTT door.
@@ -78,6 +80,16 @@ pub struct Mqtt {
     pub listen: Option<String>,
     /// Which of MQTT's topics are ours, beside those that have our topics' names.
     pub topics: Vec<Mapping>,
+}
+
+/// The NNG door.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nng {
+    /// The address to listen on, as NNG writes it: `tcp://IP:PORT` or `ipc:///PATH`; without one the door stays shut.
+    pub listen: Option<String>,
+    /// The topic of requests that name none.
+    pub topic: String,
 }
 
 /// A topic.
@@ -166,6 +178,7 @@ impl Default for Settings {
                 address_records_per_second_max: rates.address_records_per_second_max,
                 token_records_per_second_max: rates.token_records_per_second_max,
                 mqtt: Mqtt { listen: None, topics: Vec::new() },
+                nng: Nng { listen: None, topic: collector::nng::Config::default().topic },
             },
             topics: BTreeMap::from([("events".to_owned(), Topic { schema: None, record_bytes_max: record_bytes_max(), open: true })]),
             dead_letters: DeadLetters { bytes_per_day_max: letters.bytes_per_day_max, burst_bytes_max: letters.burst_bytes_max },

@@ -28,6 +28,12 @@ fn a_setting_that_cannot_be_is_named() {
     assert_eq!(wrong(|settings| settings.doors.mqtt.topics = vec![mapping("sensors/#")]), None);
     let mappings = vec![mapping("sensors/#"), mapping("#/sensors")];
     assert_eq!(wrong(|settings| settings.doors.mqtt.topics = mappings).as_deref(), Some("doors.mqtt.topics"));
+    for listen in ["tcp://127.0.0.1:5555", "ipc:///run/crowdread/nng"] {
+        assert_eq!(wrong(|settings| settings.doors.nng.listen = Some(listen.to_owned())), None);
+    }
+    for listen in ["127.0.0.1:5555", "tcp://localhost:5555", "ipc://nng"] {
+        assert_eq!(wrong(|settings| settings.doors.nng.listen = Some(listen.to_owned())).as_deref(), Some("doors.nng.listen"));
+    }
     let topic = |name: &str, topic: Topic| wrong(|settings| drop(settings.topics.insert(name.to_owned(), topic)));
     let plain = Topic { schema: None, record_bytes_max: 4_096, open: false };
     assert_eq!(topic("sensors", plain.clone()), None);

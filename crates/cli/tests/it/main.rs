@@ -13,6 +13,7 @@ mod faults;
 mod folders;
 mod journal;
 mod mqtt;
+mod nng;
 mod programs;
 mod stream;
 mod table;

@@ -9,6 +9,7 @@ use crate::{
     client::{Answer, DEADLINE, Door, Http, WebSocket},
     http2::Http2,
     mqtt_client::Mqtt,
+    nng_client::Nng,
     rigged::{Rigged, answer, ingest, ingest_with_tokens, token},
 };
 
@@ -275,3 +276,4 @@ conformance!(http: Http);
 conformance!(http2: Http2);
 conformance!(websocket: WebSocket);
 conformance!(mqtt: Mqtt);
+conformance!(nng: Nng);

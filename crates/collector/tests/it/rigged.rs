@@ -92,6 +92,11 @@ impl Rigged {
         letters.map(read).collect()
     }
 
+    /// Every payload as text, those of dead letters too.
+    pub fn all_payloads(&self) -> Vec<String> {
+        self.all().iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned()).collect()
+    }
+
     fn all(&self) -> Vec<Record> {
         let partition = self.inner.partitions().remove(0);
         let range = self.inner.range(&partition).expect("open");
