@@ -48,11 +48,8 @@ fn greet(server: &Server) -> Result<()> {
     }
     say(format_args!("  read    {read}"));
     say(format_args!("  board   {board}"));
-    if let Some(mqtt) = server.mqtt_address() {
-        say(format_args!("  mqtt    {mqtt}"));
-    }
-    if let Some(nng) = server.nng_address() {
-        say(format_args!("  nng     {nng}"));
+    for (door, address) in server.further_doors() {
+        say(format_args!("  {door:<7} {address}"));
     }
     say(format_args!("  table   {}", server.table()));
     let topics = server.topics().iter().map(|(name, is_open)| if *is_open { name.clone() } else { format!("{name} (with a token)") });

@@ -1,6 +1,6 @@
 //! The listening sockets of the doors: `server` opens them before it starts, and runs them as one.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 use collector::{
@@ -44,17 +44,14 @@ impl Doors {
         Ok(doors)
     }
 
-    /// The address of the MQTT door for programs on this machine, if there is one.
-    pub fn mqtt_address(&self) -> Option<SocketAddr> {
-        self.mqtt.as_ref()?.local_addr().ok().map(address::here)
-    }
-
-    /// The address of the NNG door for programs on this machine, if there is one.
-    pub fn nng_address(&self) -> Option<Address> {
-        self.nng.as_ref().map(|listening| match listening.address() {
-            Address::Tcp(address) => Address::Tcp(address::here(*address)),
-            Address::Ipc(path) => Address::Ipc(path.clone()),
-        })
+    /// The further doors' names and their addresses for programs on this machine.
+    pub fn addresses(&self) -> Vec<(&'static str, String)> {
+        let mqtt = self.mqtt.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address::here(address).to_string());
+        let nng = self.nng.as_ref().map(|listening| match listening.address() {
+            Address::Tcp(address) => Address::Tcp(address::here(*address)).to_string(),
+            ipc @ Address::Ipc(_) => ipc.to_string(),
+        });
+        [("mqtt", mqtt), ("nng", nng)].into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
     }
 
     /// Serves until `shutdown`; the first door that fails ends the others. They share the limit of open files.

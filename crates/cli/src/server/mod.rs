@@ -15,7 +15,7 @@ use collector::{
     admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    letters, nng, rates,
+    letters, rates,
     receipts::{self, Desk},
     server, status,
     tokens::Tokens,
@@ -68,8 +68,7 @@ pub struct Server {
     doors_shutdown: CancellationToken,
     rest_shutdown: CancellationToken,
     doors: JoinHandle<record::Result<()>>,
-    mqtt_address: Option<SocketAddr>,
-    nng_address: Option<nng::Address>,
+    further_doors: Vec<(&'static str, String)>,
     loading: JoinHandle<record::Result<()>>,
     threads: Vec<Thread>,
     /// The error that ended the counting of answers.
@@ -145,7 +144,7 @@ impl Server {
             .merge(admin::router(admin))
             .merge(web::router(web));
         let doors = Doors::open(listener, &ingest, &settings.doors).await?;
-        let (mqtt_address, nng_address) = (doors.mqtt_address(), doors.nng_address());
+        let further_doors = doors.addresses();
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(doors.run(server::App::new(records, routes), ingest, doors_shutdown.clone()));
@@ -158,8 +157,7 @@ impl Server {
             doors_shutdown,
             rest_shutdown,
             doors,
-            mqtt_address,
-            nng_address,
+            further_doors,
             loading,
             threads,
             miscounted,
@@ -175,14 +173,9 @@ impl Server {
         &self.url
     }
 
-    /// The address of the MQTT door for programs on this machine, if there is one.
-    pub fn mqtt_address(&self) -> Option<SocketAddr> {
-        self.mqtt_address
-    }
-
-    /// The address of the NNG door for programs on this machine, if there is one.
-    pub fn nng_address(&self) -> Option<&nng::Address> {
-        self.nng_address.as_ref()
+    /// The names of the doors beside HTTP's, and their addresses for programs on this machine.
+    pub fn further_doors(&self) -> &[(&'static str, String)] {
+        &self.further_doors
     }
 
     /// The address that people open, such as `http://192.168.1.7:8080/`.
