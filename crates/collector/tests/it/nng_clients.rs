@@ -98,7 +98,7 @@ trio.run(main)
     for (n, answer) in told {
         let n: u64 = n.parse().expect("a number");
         let run = &answer["outcomes"][0];
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             assert_eq!(run["tag"], "not_an_object", "{answer}");
             continue;
         }
