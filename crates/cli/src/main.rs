@@ -14,6 +14,10 @@ mod settings;
 
 use clap::{Parser, Subcommand};
 
+/// Records are many small pieces of memory, taken by one thread and given back by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Scanned pages in, a crowd's verdict on every word, corrected pages out.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, arg_required_else_help = true, max_term_width = 100)]

@@ -119,11 +119,13 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
     let connections_max = handles::connections_max("http", config.connections_max, config.listeners);
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
+    let mut ticking = std::pin::pin!(tick());
     loop {
         let accepted = tokio::select! {
             biased;
             () = server.shutdown.cancelled() => break,
             accepted = listener::accept("http", &listener, &places) => accepted,
+            never = &mut ticking => match never {},
         };
         let Some((stream, address, place)) = accepted else { continue };
         let place = Place::new(Arc::clone(&server), place, address, connections.token());
@@ -139,16 +141,27 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
     Ok(())
 }
 
-fn http1(config: &Config) -> http1::Builder {
+/// Each request sets a timer for its connection. Setting one that is due before all others wakes a thread that sleeps, to tell it: a call of
+/// the kernel for each request of a server that has no other timers. So there is always one that is due before.
+async fn tick() -> Infallible {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+n http1(config: &Config) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
         .max_header_size(config.header_bytes_max)
-        .max_headers(config.headers_max)
         .max_buf_size(config.read_buffer_bytes_max)
         // A sender that closes its half has said all, and may still want its answer.
         .half_close(true);
+    // Where it is told a number hyper fills a list for each request; its own is the same.
+    if config.headers_max != Config::default().headers_max {
+        protocol.max_headers(config.headers_max);
+    }
     protocol
 }
 

@@ -13,6 +13,10 @@
 //! bench idle ADDRESS TOPIC CONNECTIONS PID    WebSockets that say nothing: resident memory of the process before and after
 //! ```
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod disk;
 mod load;
 mod peers;

@@ -13,7 +13,7 @@ pub struct Config {
     /// The size of a segment file, 16 KiB to 1 GiB, a multiple of 4 KiB. Trimming frees whole segments; recovery holds one in memory.
     pub segment_bytes: u64,
     /// One batch, hence one fdatasync, takes at most so many bytes (a single larger append is a batch of its own); at least 4 KiB.
-    /// A batch is whatever came while the one before was written: there is no timer, so a lone append waits for nobody.
+    /// A batch is what came while the one before was written, and of many senders some more (`crowd`); a lone append waits for nobody.
     pub batch_bytes_max: usize,
     /// The largest payload of a record, in bytes; 1 B to 16 MiB, and it must fit into a segment.
     pub payload_bytes_max: usize,

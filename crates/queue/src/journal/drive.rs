@@ -4,41 +4,35 @@ use std::{
     io,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use super::{
+    crowd::{Crowd, Wait},
+    inbox::Outlet,
     shared::Shared,
     storage::StorageLock,
     telemetry,
-    writer::{Group, Writer},
+    writer::Writer,
 };
 
 /// How often the disk is asked how much is free, at least.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// From so many appends in a batch on, the next batch waits a little for more of them. Fewer gain nothing: they are held up by the disk, not
-/// by what a batch costs.
-const CROWD_APPENDS: usize = 64;
-/// After so long without an append nobody of it comes again, in microseconds.
-const CROWD_GONE_US: u64 = 2_000;
-/// How long: a part of what fdatasync takes.
-const CROWD_PAUSE: Duration = Duration::from_micros(150);
-
 /// Moves a journal on that was opened without threads. Dropping it without [`finish`](Self::finish) is a crash: what waits is not told.
 pub struct Stepper {
     shared: Arc<Shared>,
     writer: Writer,
-    receiver: Receiver<Group>,
+    outlet: Outlet,
     lock: Box<dyn StorageLock>,
 }
 
 impl Stepper {
-    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, receiver: Receiver<Group>, lock: Box<dyn StorageLock>) -> Self {
-        Self { shared, writer, receiver, lock }
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, outlet: Outlet, lock: Box<dyn StorageLock>) -> Self {
+        Self { shared, writer, outlet, lock }
     }
 
     /// Takes the appends that wait, up to a full batch, and does the writer's next step. Returns whether there was one.
@@ -67,11 +61,8 @@ impl Stepper {
     }
 
     fn gather(&mut self) {
-        while !self.writer.is_full() {
-            match self.receiver.try_recv() {
-                Ok(group) => self.writer.offer(group),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        if !self.writer.is_full() {
+            self.outlet.take().into_iter().for_each(|group| self.writer.offer(group));
         }
     }
 
@@ -88,24 +79,25 @@ impl Stepper {
     }
 
     fn run(mut self, wake: SyncSender<()>, housekeeper: JoinHandle<()>) {
-        // How many the last batch had, and when it was told.
-        let (mut crowd, mut told_at) = (0, 0);
-        while let Ok(group) = self.receiver.recv() {
-            self.writer.offer(group);
-            while !self.writer.is_idle() {
-                // They were just told, and most come again at once: one fdatasync for many of them instead of for the first few.
-                let since = self.shared.clock.monotonic_micros().saturating_sub(told_at);
-                if crowd >= CROWD_APPENDS && since < CROWD_GONE_US {
-                    thread::sleep(CROWD_PAUSE);
+        let mut crowd = Crowd::default();
+        while self.outlet.wait() {
+            loop {
+                match crowd.wait() {
+                    Wait::Not => {}
+                    Wait::Until { groups, time } => self.outlet.wait_until(groups, time),
+                    Wait::WhileComing { groups, more, time } => self.outlet.wait_while_coming(groups, more, time),
                 }
                 self.gather();
-                crowd = self.writer.waiting();
+                if self.writer.is_idle() {
+                    crowd = Crowd::default();
+                    break;
+                }
+                crowd.came(self.writer.waiting());
                 self.writer.step();
-                told_at = self.shared.clock.monotonic_micros();
-            }
-            if wants_spare(&self.shared) {
-                // Full: it is awake already.
-                let _ = wake.try_send(());
+                if wants_spare(&self.shared) {
+                    // Full: it is awake already.
+                    let _ = wake.try_send(());
+                }
             }
         }
         drop(wake);

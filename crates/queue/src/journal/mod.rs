@@ -13,9 +13,11 @@
 
 mod config;
 mod copy;
+mod crowd;
 mod drive;
 mod entry;
 mod faulty;
+mod inbox;
 mod inspect;
 mod reader;
 mod recovery;
@@ -32,10 +34,7 @@ use std::{
     io::ErrorKind,
     ops::Range,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        mpsc::{SyncSender, TrySendError},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock},
     thread::JoinHandle,
 };
 
@@ -52,6 +51,7 @@ pub use self::{
     storage::{FileStorage, Storage, StorageFile, StorageLock},
 };
 use self::{
+    inbox::{Inbox, Refusal},
     shared::Shared,
     writer::{Group, InFlight},
 };
@@ -64,7 +64,7 @@ use crate::{
 pub struct Journal {
     shared: Arc<Shared>,
     /// Gone when the journal is closed: then the writer finishes what it has and ends.
-    sender: RwLock<Option<SyncSender<Group>>>,
+    inbox: RwLock<Option<Inbox>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -127,9 +127,9 @@ impl Journal {
         })?;
         let (shared, writer) = recovery::recover(storage, config, clock)?;
         telemetry::opened(&shared.storage.place(), &shared.status());
-        let (sender, receiver) = std::sync::mpsc::sync_channel(shared.config.in_flight_appends_max);
-        let stepper = Stepper::new(Arc::clone(&shared), writer, receiver, lock);
-        Ok((Self { shared, sender: RwLock::new(Some(sender)), writer: Mutex::new(None) }, stepper))
+        let (inbox, outlet) = inbox::channel(shared.config.in_flight_appends_max);
+        let stepper = Stepper::new(Arc::clone(&shared), writer, outlet, lock);
+        Ok((Self { shared, inbox: RwLock::new(Some(inbox)), writer: Mutex::new(None) }, stepper))
     }
 
     /// The id that the journal was given when it was formatted: a UUIDv7.
@@ -168,18 +168,18 @@ impl Journal {
         assert_eq!(entries.len(), bytes, "a record takes the bytes that it was counted with");
         let (reply, told) = oneshot::channel();
         let group = Group { entries, records: records.len() as u64, reply, _in_flight: in_flight };
-        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
-        match sender.as_ref().map(|sender| sender.try_send(group)) {
+        let inbox = self.inbox.read().unwrap_or_else(PoisonError::into_inner);
+        match inbox.as_ref().map(|inbox| inbox.put(group)) {
             Some(Ok(())) => Ok(told),
-            Some(Err(TrySendError::Full(_))) => {
+            Some(Err(Refusal::Full)) => {
                 Err(Error::unavailable("too many appends wait for the disk").with("in_flight_appends_max", config.in_flight_appends_max))
             }
-            Some(Err(TrySendError::Disconnected(_))) | None => Err(self.shared.closed_error()),
+            Some(Err(Refusal::Gone)) | None => Err(self.shared.closed_error()),
         }
     }
 
     fn stop(&self) {
-        self.sender.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.inbox.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

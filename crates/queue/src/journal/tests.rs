@@ -1,6 +1,7 @@
 //! The journal on the fake disk: what a power cut, a failed sync, rot and a full disk may and may not do.
 
 mod copy;
+mod crowd;
 mod damage;
 mod disk;
 mod exhaustive;
