@@ -28,6 +28,8 @@ pub struct Owner {
     pub pid: u32,
     /// What a command shows to be taken for the folder's owner.
     pub token: String,
+    /// Where its tables are.
+    pub lake: String,
 }
 
 /// A data folder that belongs to this process until it is dropped.

@@ -11,8 +11,6 @@ use std::{
 use bytes::Bytes;
 use record::{Clock, Door, Letter, Record, RecordId, Rejection, Timestamp, Topic};
 
-/// About what a letter takes beside what was sent, in bytes: its names and its message.
-const LETTER_BYTES: usize = 300;
 /// What a record takes beside its payload in the queue, in bytes.
 const ENTRY_BYTES: usize = 100;
 /// The most letters that are appended at a time, in bytes: an append fits into any segment of a journal, and the good records with it.
@@ -77,7 +75,7 @@ impl Letters {
         allowance.at_us = now;
         let mut letters = Vec::new();
         for one in rejected {
-            let payload = Letter::new(topic, &one.rejection, &one.sent, self.config.payload_bytes_max).to_payload();
+            let payload = self.letter(topic, one);
             let left = allowance.bytes - bytes_of(&payload) as f64;
             if left < 0.0 {
                 break;
@@ -96,10 +94,14 @@ impl Letters {
 
     /// How long until there is room for the letters of these records, in milliseconds.
     pub(crate) fn wait_ms(&self, topic: &Topic, rejected: &[Rejected]) -> u64 {
-        let wanted: usize = rejected.iter().map(|one| LETTER_BYTES + one.sent.len().min(self.config.payload_bytes_max)).sum();
+        let wanted: usize = rejected.iter().map(|one| bytes_of(&self.letter(topic, one))).sum();
         let missing = (wanted as f64).min(self.config.burst_bytes_max as f64) - self.allowance(topic).bytes;
         let per_ms = self.config.bytes_per_day_max as f64 / (DAY_US / 1_000) as f64;
         (missing.max(0.0) / per_ms.max(f64::MIN_POSITIVE)).ceil().clamp(1_000.0, 3_600_000.0) as u64
+    }
+
+    fn letter(&self, topic: &Topic, one: &Rejected) -> Bytes {
+        Letter::new(topic, &one.rejection, &one.sent, self.config.payload_bytes_max).to_payload()
     }
 
     fn allowance(&self, topic: &Topic) -> MutexGuard<'_, Allowance> {

@@ -9,7 +9,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock, RwLockWriteGuard},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -107,12 +107,14 @@ pub struct Tokens {
     /// Nowhere for [`none`](Self::none).
     path: Option<PathBuf>,
     known: RwLock<HashMap<Digest, Token>>,
+    /// Changes are made one after the other; those who are let in meanwhile do not wait for the disk.
+    changing: Mutex<()>,
 }
 
 impl Tokens {
     /// No tokens, and no way to make some.
     pub fn none() -> Self {
-        Self { path: None, known: RwLock::default() }
+        Self { path: None, known: RwLock::default(), changing: Mutex::default() }
     }
 
     /// The tokens of a file; none when it is not there.
@@ -131,7 +133,7 @@ impl Tokens {
         let read = |kept: Kept| kept.token.expires_at().and_then(|_| Ok((Digest::parse(&kept.hash)?, kept.token)));
         let known = kept.into_iter().map(read).collect::<Result<_>>();
         let known = known.map_err(|error| Error::corrupt("a write token cannot be read").with("file", path.display()).because(error))?;
-        Ok(Self { path: Some(path.to_owned()), known: RwLock::new(known) })
+        Ok(Self { path: Some(path.to_owned()), known: RwLock::new(known), changing: Mutex::default() })
     }
 
     /// Whether a token lets write to a topic now.
@@ -163,6 +165,11 @@ impl Tokens {
         if topics.is_empty() {
             return Err(Error::invalid("a write token is for one topic or more: name them"));
         }
+        if topics.contains(&Topic::answers()) {
+            return Err(
+                Error::invalid("answers come with the secret of their worker: no write token is for them").with("topic", Topic::answers())
+            );
+        }
         if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
             return Err(Error::invalid(format!("a token's name has at most {NAME_CHARS_MAX} characters, and no control characters")));
         }
@@ -177,51 +184,43 @@ impl Tokens {
         let id = format!("{:08x}", hash.short());
         let expires_at = expires_at.map(|end| end.to_string());
         let token = Token { id, name: name.to_owned(), topics, created_at: now.to_string(), expires_at };
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= TOKENS_MAX {
-            return Err(Error::invalid(format!("there are {TOKENS_MAX} write tokens: revoke some")));
-        }
-        if known.values().any(|other| other.id == token.id) {
-            return Err(Error::unavailable("another token has the same id by chance: try again"));
-        }
-        known.insert(hash, token.clone());
-        self.save(known, |known| {
-            known.remove(&hash);
-        })?;
-        Ok(Made { secret, token })
+        self.change(|known| {
+            if known.len() >= TOKENS_MAX {
+                return Err(Error::invalid(format!("there are {TOKENS_MAX} write tokens: revoke some")));
+            }
+            if known.values().any(|other| other.id == token.id) {
+                return Err(Error::unavailable("another token has the same id by chance: try again"));
+            }
+            known.insert(hash, token.clone());
+            Ok(Made { secret, token })
+        })
     }
 
     /// Revokes a token; it lets nobody in from now on, also after a restart.
     ///
     /// # Errors
-    /// `Invalid` when there is none with this id; `Unavailable` when that cannot be kept: it is then as good as before.
+    /// `Invalid` when there is none with this id; `Unavailable` when that cannot be kept: it is as good as before then, perhaps only until
+    /// the next start, and may be revoked again.
     pub fn revoke(&self, id: &str) -> Result<Token> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().find(|(_, token)| token.id == id).map(|(hash, token)| (*hash, token.clone()));
-        let Some((hash, token)) = found else {
-            return Err(Error::invalid("there is no write token with this id").with("id", id.chars().take(80).collect::<String>()));
-        };
-        known.remove(&hash);
-        let back = token.clone();
-        self.save(known, |known| {
-            known.insert(hash, back);
-        })?;
-        Ok(token)
+        self.change(|known| {
+            let found = known.iter().find(|(_, token)| token.id == id).map(|(hash, _)| *hash);
+            let none = || Error::invalid("there is no write token with this id").with("id", id.chars().take(80).collect::<String>());
+            found.and_then(|hash| known.remove(&hash)).ok_or_else(none)
+        })
     }
 
-    /// Writes the file anew; where that fails, what is known is what it was.
-    fn save(&self, mut known: RwLockWriteGuard<'_, HashMap<Digest, Token>>, undo: impl FnOnce(&mut HashMap<Digest, Token>)) -> Result<()> {
-        let Some(path) = &self.path else {
-            undo(&mut known);
-            return Err(Error::invalid("this server keeps no write tokens"));
-        };
-        let mut kept: Vec<Kept> = known.iter().map(|(hash, token)| Kept { hash: hash.to_string(), token: token.clone() }).collect();
+    /// Changes a copy, writes it, and lets it take the place of what is known.
+    fn change<T>(&self, change: impl FnOnce(&mut HashMap<Digest, Token>) -> Result<T>) -> Result<T> {
+        let path = self.path.as_ref().ok_or_else(|| Error::invalid("this server keeps no write tokens"))?;
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let made = change(&mut changed)?;
+        let mut kept: Vec<Kept> = changed.iter().map(|(hash, token)| Kept { hash: hash.to_string(), token: token.clone() }).collect();
         kept.sort_by(|a, b| a.token.created_at.cmp(&b.token.created_at));
         let written = serde_json::to_vec_pretty(&kept).map_err(std::io::Error::other).and_then(|bytes| write_durably(path, &bytes));
-        written.map_err(|error| {
-            undo(&mut known);
-            Error::unavailable("cannot write the write tokens").with("file", path.display()).because(error)
-        })
+        written.map_err(|error| Error::unavailable("cannot write the write tokens").with("file", path.display()).because(error))?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = changed;
+        Ok(made)
     }
 }
 

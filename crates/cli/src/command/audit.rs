@@ -3,7 +3,7 @@
 use anyhow::Result;
 use loader::Audit;
 
-use super::{Place, Source, open, runtime};
+use super::{LakePlace, Source, open, runtime};
 use crate::{
     console::{print, print_text, spinner},
     owner,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
+    place: LakePlace,
     /// Print one JSON object instead of the text
     #[arg(long)]
     json: bool,

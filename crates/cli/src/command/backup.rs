@@ -13,12 +13,12 @@ use queue::journal::inspect;
 use record::{Clock, Error, SystemClock};
 use reqwest::Method;
 
-use super::{Place, Source, open, runtime};
+use super::{LakePlace, Source, open, runtime};
 use crate::{
     console::{print, say, spinner},
     folder::Owner,
     owner,
-    server::books::{self, HOLD_PATH, Hold, HoldAnswer},
+    server::books::{self, HOLD_PATH, Hold},
     settings::Settings,
 };
 
@@ -34,7 +34,7 @@ pub struct BackupArgs {
     #[arg(value_name = "DIR")]
     to: PathBuf,
     #[command(flatten)]
-    place: Place,
+    place: LakePlace,
     /// Print one JSON object instead of the text
     #[arg(long)]
     json: bool,
@@ -111,7 +111,7 @@ async fn copy_tables(backup: &mut Backup, folder: &Path) -> Result<()> {
 async fn beside(server: &Owner, settings: &Settings, to: &Path) -> Result<Manifest> {
     let mut backup = begin(to)?;
     let held = hold(server, None, HOLD_SECONDS).await?;
-    let number = held.held.hold;
+    let number = held.hold;
     let renewing = async {
         loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
@@ -121,9 +121,9 @@ async fn beside(server: &Owner, settings: &Settings, to: &Path) -> Result<Manife
         }
     };
     let copying = async {
-        copy_tables(&mut backup, &held.lake).await?;
+        copy_tables(&mut backup, &books::lake_folder(&server.lake)?).await?;
         // Asked for now: no cursor of the copies is beyond it.
-        let ends = hold(server, Some(number), HOLD_SECONDS).await?.held.ends;
+        let ends = hold(server, Some(number), HOLD_SECONDS).await?.ends;
         let end = ends.into_values().next().ok_or_else(|| Error::internal("the server's journal has no partition"))?;
         let (journal, data) = (settings.data.join("journal"), settings.data.clone());
         let backup = tokio::task::spawn_blocking(move || {
@@ -144,7 +144,7 @@ async fn beside(server: &Owner, settings: &Settings, to: &Path) -> Result<Manife
     Ok(backup.finish()?)
 }
 
-async fn hold(server: &Owner, hold: Option<u64>, seconds: u64) -> Result<HoldAnswer> {
+async fn hold(server: &Owner, hold: Option<u64>, seconds: u64) -> Result<loader::Held> {
     owner::send(server, Method::POST, HOLD_PATH, Some(&Hold { hold, seconds })).await
 }
 

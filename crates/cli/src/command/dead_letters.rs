@@ -8,9 +8,10 @@ use record::{Error, RecordId, RejectionTag, SystemClock, Topic};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Place, Source, open, runtime};
+use super::{LakePlace, Source, open, runtime};
 use crate::{
     console::{print, say},
+    folder::Owner,
     owner, server,
     settings::Settings,
 };
@@ -32,12 +33,12 @@ enum Command {
     /// List them, those that were sent again left out. They are in the table some seconds after they came
     List {
         #[command(flatten)]
-        place: Place,
+        place: LakePlace,
         #[command(flatten)]
         wanted: Wanted,
         /// Show at most so many
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        limit: usize,
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
         /// Print one JSON object a line instead of text
         #[arg(long)]
         json: bool,
@@ -45,7 +46,7 @@ enum Command {
     /// Send them again to the running server, each under the id that it had. What is stored is not listed any more
     Retry {
         #[command(flatten)]
-        place: Place,
+        place: LakePlace,
         #[command(flatten)]
         wanted: Wanted,
         /// Print one JSON object instead of text
@@ -83,6 +84,10 @@ impl Wanted {
 }
 
 impl Filter {
+    fn takes_all(&self) -> bool {
+        self.topic.is_none() && self.tag.is_none() && self.id.is_none()
+    }
+
     fn takes(&self, letter: &DeadLetter) -> bool {
         self.topic.as_ref().is_none_or(|topic| *topic == letter.topic)
             && self.tag.as_ref().is_none_or(|tag| *tag == letter.tag)
@@ -95,12 +100,13 @@ pub fn run(args: Args) -> Result<()> {
     match args.command {
         Command::List { place, wanted, limit, json } => {
             let filter = wanted.filter()?;
-            let (letters, more) = runtime()?.block_on(read(&place.settings()?, &filter, limit))?;
+            let (letters, more) = runtime()?.block_on(list(&place.settings()?, &filter, limit as usize))?;
             for letter in &letters {
                 print(if json { as_json(letter).to_string() } else { as_text(letter) })?;
             }
             match (letters.len(), more) {
-                (0, _) => say("no dead letters"),
+                (0, _) if filter.takes_all() => say("no dead letters"),
+                (0, _) => say("no dead letters of this kind"),
                 (_, true) => say(format_args!("there are more than {limit}: --limit N shows more, --topic, --tag and --id fewer")),
                 _ => {}
             }
@@ -114,42 +120,54 @@ pub fn run(args: Args) -> Result<()> {
                     Error::invalid("no server runs on this folder: start `crowdread serve`, which takes them, and try again").into()
                 );
             };
-            let told = runtime()?.block_on(async {
-                let (letters, _) = read(&settings, &filter, usize::MAX).await?;
-                retry(&server, letters).await
-            })?;
+            let told = runtime()?.block_on(retry(&server, &filter))?;
             if json {
-                return Ok(print(json!({ "stored": told.stored, "rejected": told.rejected, "left_out": told.left_out }))?);
+                print(json!({ "stored": told.stored, "rejected": told.rejected, "left_out": told.left_out }))?;
+            } else {
+                told.reasons.iter().for_each(|reason| say(format_args!("  {reason}")));
+                print(format_args!("{} stored, {} rejected again, {} left out", told.stored, told.rejected, told.left_out))?;
             }
-            for reason in &told.reasons {
-                say(format_args!("  {reason}"));
+            match told.rejected {
+                0 => Ok(()),
+                rejected => Err(Error::invalid("some were rejected again: their topic does not take them as they are")
+                    .with("rejected", rejected)
+                    .into()),
             }
-            Ok(print(format_args!("{} stored, {} rejected again, {} left out", told.stored, told.rejected, told.left_out))?)
         }
     }
 }
 
 /// The letters that are wanted, and whether there are more.
-async fn read(settings: &Settings, filter: &Filter, limit: usize) -> Result<(Vec<DeadLetter>, bool)> {
-    let url = settings.lake.clone().unwrap_or_else(|| settings.data.join("lake").display().to_string());
-    if !server::is_there(&url) {
+async fn list(settings: &Settings, filter: &Filter, limit: usize) -> Result<(Vec<DeadLetter>, bool)> {
+    // A server knows where its tables are; for the time of a look its folder may be had without it.
+    let url = match open(&settings.data)? {
+        Source::Server(server) => server.lake,
+        Source::Folder(folder) => server::lake_url(settings, &folder),
+    };
+    let (mut letters, mut more) = (Vec::new(), false);
+    let take = |letter: DeadLetter| {
+        if filter.takes(&letter) {
+            more = letters.len() == limit;
+            if !more {
+                letters.push(letter);
+            }
+        }
+        !more
+    };
+    each(&url, take).await?;
+    Ok((letters, more))
+}
+
+/// Gives out the letters of the tables at an address, one by one, until there is enough.
+async fn each(url: &str, take: impl FnMut(DeadLetter) -> bool + Send) -> Result<()> {
+    if !server::is_there(url) {
         return Err(Error::invalid("there are no tables here yet: `crowdread serve` makes them").with("lake", url).into());
     }
-    let lake = Lake::open(&url, lake::Config::default(), std::sync::Arc::new(SystemClock::new())).await?;
-    let (mut letters, mut more) = (Vec::new(), false);
+    let lake = Lake::open(url, lake::Config::default(), std::sync::Arc::new(SystemClock::new())).await?;
     if let Some(table) = lake.existing_table("dead_letters").await? {
-        let take = |letter: DeadLetter| {
-            if filter.takes(&letter) {
-                more = letters.len() == limit;
-                if !more {
-                    letters.push(letter);
-                }
-            }
-            !more
-        };
         lake::each_dead_letter(&table, &mut { take }).await?;
     }
-    Ok((letters, more))
+    Ok(())
 }
 
 #[derive(Default)]
@@ -161,29 +179,48 @@ struct Told {
     reasons: Vec<String>,
 }
 
-async fn retry(server: &crate::folder::Owner, letters: Vec<DeadLetter>) -> Result<Told> {
-    let mut told = Told::default();
-    let mut records = Vec::new();
-    let mut bytes = 0;
-    for letter in letters {
+/// Sends them in requests of a bounded size, as the table is read.
+async fn retry(server: &Owner, filter: &Filter) -> Result<Told> {
+    let (mut told, mut next) = (Told::default(), Batch::default());
+    let mut sent = Ok(());
+    let here = tokio::runtime::Handle::current();
+    let take = |letter: DeadLetter| {
+        if filter.takes(&letter) {
+            next.add(letter, &mut told);
+        }
+        if next.is_full() {
+            sent = tokio::task::block_in_place(|| here.block_on(told.send(server, std::mem::take(&mut next))));
+        }
+        sent.is_ok()
+    };
+    each(&server.lake, take).await?;
+    sent?;
+    told.send(server, next).await?;
+    Ok(told)
+}
+
+/// The records of one request.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Rejected>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, letter: DeadLetter, told: &mut Told) {
         if let Err(why) = can_be_sent(&letter) {
             told.left_out += 1;
-            told.note(format!("{}: {why}", letter.topic));
-            continue;
+            return told.note(format!("{}: {why}", letter.topic));
         }
         let payload = String::from_utf8_lossy(&letter.payload).into_owned();
         // As the request has them: a control character takes six bytes there.
-        bytes += serde_json::to_string(&payload)?.len();
-        records.push(Rejected { topic: letter.topic.to_string(), record_id: letter.id, payload });
-        if records.len() == RETRY_RECORDS_MAX || bytes >= RETRY_BYTES_MAX {
-            told.send(server, std::mem::take(&mut records)).await?;
-            bytes = 0;
-        }
+        self.bytes += serde_json::to_string(&payload).map_or(6 * payload.len(), |text| text.len());
+        self.records.push(Rejected { topic: letter.topic.to_string(), record_id: letter.id, payload });
     }
-    if !records.is_empty() {
-        told.send(server, records).await?;
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= RETRY_RECORDS_MAX || self.bytes >= RETRY_BYTES_MAX
     }
-    Ok(told)
 }
 
 /// What would be rejected for ever is not sent.
@@ -208,7 +245,10 @@ impl Told {
         }
     }
 
-    async fn send(&mut self, server: &crate::folder::Owner, records: Vec<Rejected>) -> Result<()> {
+    async fn send(&mut self, server: &Owner, Batch { records, .. }: Batch) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
         let answer: Value = owner::send(server, Method::POST, "/v1/dead-letters/retry", Some(&Retry { records })).await?;
         for run in answer["outcomes"].as_array().into_iter().flatten() {
             let count = run["to"].as_u64().unwrap_or(0) + 1 - run["from"].as_u64().unwrap_or(0);

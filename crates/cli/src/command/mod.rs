@@ -25,21 +25,35 @@ use crate::{
     settings::{self, Flags, Settings},
 };
 
-/// The folder and collection that a command works on.
+/// The folder that a command works on.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Place {
+pub struct DataPlace {
     /// The data folder [default: as set, else ./crowdread-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The collection; needed where the folder has more than one
-    #[arg(long, value_name = "NAME")]
-    collection: Option<String>,
-    /// Where the tables are, where no server owns the folder [default: as set, else DIR/lake]
-    #[arg(long, value_name = "URL")]
-    lake: Option<String>,
     /// The settings file [default: ./crowdread.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// The folder and tables that a command works on.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LakePlace {
+    #[command(flatten)]
+    folder: DataPlace,
+    /// Where the tables are, where no server owns the folder [default: as set, else DIR/lake]
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+}
+
+/// The folder, tables and collection that a command works on.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    #[command(flatten)]
+    tables: LakePlace,
+    /// The collection; needed where the folder has more than one
+    #[arg(long, value_name = "NAME")]
+    collection: Option<String>,
 }
 
 /// Who answers a command: the folder itself, or the server that owns it.
@@ -50,14 +64,37 @@ pub enum Source {
     Server(Owner),
 }
 
-impl Place {
+impl DataPlace {
     /// The settings in force, these flags over all others.
     ///
     /// # Errors
     /// As [`settings::load`].
     pub fn settings(&self) -> Result<Settings> {
-        let flags = Flags { data: self.data.clone(), lake: self.lake.clone(), config: self.config.clone(), ..Flags::default() };
-        Ok(settings::load(&flags)?)
+        self.settings_with(None)
+    }
+
+    fn settings_with(&self, lake: Option<String>) -> Result<Settings> {
+        Ok(settings::load(&Flags { data: self.data.clone(), lake, config: self.config.clone(), ..Flags::default() })?)
+    }
+}
+
+impl LakePlace {
+    /// As [`DataPlace::settings`].
+    ///
+    /// # Errors
+    /// As [`settings::load`].
+    pub fn settings(&self) -> Result<Settings> {
+        self.folder.settings_with(self.lake.clone())
+    }
+}
+
+impl Place {
+    /// As [`DataPlace::settings`].
+    ///
+    /// # Errors
+    /// As [`settings::load`].
+    pub fn settings(&self) -> Result<Settings> {
+        self.tables.settings()
     }
 
     /// The collection that is meant, out of those that there are.

@@ -9,7 +9,7 @@ use collector::{
 use record::{Clock, Error, SystemClock, Timestamp, Topic};
 use reqwest::Method;
 
-use super::{Place, Source, runtime};
+use super::{DataPlace, Source, open, runtime};
 use crate::{
     console::{print, say},
     folder::{Claim, Folder},
@@ -32,7 +32,7 @@ enum Command {
     /// Make a token. It is printed once and kept nowhere: only its hash is
     Create {
         #[command(flatten)]
-        place: Place,
+        place: DataPlace,
         /// A topic that it lets write to; may be given several times
         #[arg(long = "topic", value_name = "TOPIC", required = true)]
         topics: Vec<String>,
@@ -49,7 +49,7 @@ enum Command {
     /// List the tokens, without the secrets
     List {
         #[command(flatten)]
-        place: Place,
+        place: DataPlace,
         /// Print one JSON object instead of a table
         #[arg(long)]
         json: bool,
@@ -57,7 +57,7 @@ enum Command {
     /// Revoke a token: it lets nobody in from now on
     Revoke {
         #[command(flatten)]
-        place: Place,
+        place: DataPlace,
         /// Its id, as the list has it
         #[arg(value_name = "ID")]
         id: String,
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
             Ok(())
         }
         Command::List { place, json } => {
-            let tokens = match source(&place.settings()?)? {
+            let tokens = match open(&place.settings()?.data)? {
                 Source::Folder(folder) => Tokens::open(&folder.join(TOKENS_FILE))?.list(),
                 Source::Server(server) => runtime()?.block_on(owner::ask::<TokenList>(&server, "/v1/tokens"))?.tokens,
             };
@@ -89,9 +89,14 @@ pub fn run(args: Args) -> Result<()> {
             Ok(tokens.iter().try_for_each(|token| print(line(token)))?)
         }
         Command::Revoke { place, id } => {
-            let token = match source(&place.settings()?)? {
+            let token = match open(&place.settings()?.data)? {
                 Source::Folder(folder) => Tokens::open(&folder.join(TOKENS_FILE))?.revoke(&id)?,
                 Source::Server(server) => {
+                    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                        return Err(Error::invalid("this is no id of a write token: `crowdread token list` has them")
+                            .with("id", id)
+                            .into());
+                    }
                     let path = format!("/v1/tokens/{id}");
                     runtime()?.block_on(owner::send::<Token>(&server, Method::DELETE, &path, None::<&()>))?
                 }

@@ -33,26 +33,16 @@ pub struct Hold {
     pub seconds: u64,
 }
 
-/// What a server says of a hold.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct HoldAnswer {
-    /// The hold, and where the journal ends.
-    #[serde(flatten)]
-    pub held: loader::Held,
-    /// Where the tables are.
-    pub lake: PathBuf,
-}
-
 /// What the owner may ask of a server's loader.
-pub fn questions(loader: &Handle, lake_url: &str) -> Vec<(&'static str, Question)> {
+pub fn questions(loader: &Handle) -> Vec<(&'static str, Question)> {
     let asked = loader.clone();
     let audit: Question = Arc::new(move |_| {
         let loader = asked.clone();
         async move { as_json(&loader.audit().await?) }.boxed()
     });
-    let (asked, lake_url) = (loader.clone(), lake_url.to_owned());
+    let asked = loader.clone();
     let hold: Question = Arc::new(move |body| {
-        let (loader, lake_url) = (asked.clone(), lake_url.clone());
+        let loader = asked.clone();
         async move {
             let Hold { hold, seconds } =
                 serde_json::from_value(body).map_err(|error| Error::invalid("this asks for no hold").because(error))?;
@@ -60,7 +50,7 @@ pub fn questions(loader: &Handle, lake_url: &str) -> Vec<(&'static str, Question
                 None => loader.hold(seconds).await?,
                 Some(hold) => loader.renew(hold, seconds)?,
             };
-            as_json(&HoldAnswer { held, lake: lake_folder(&lake_url)? })
+            as_json(&held)
         }
         .boxed()
     });

@@ -39,7 +39,7 @@ use record::{Clock, Error, Partition, SystemClock, TopicSchema};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use catch_up::{is_there, load_live};
+pub use catch_up::{is_there, lake_url, load_live};
 use doors::Doors;
 use threads::Thread;
 
@@ -102,10 +102,12 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let listening = listener.local_addr()?;
         let url = format!("http://{}", address::here(listening));
-        let owner = Owner { url: url.clone(), pid: std::process::id(), token: Folder::new_token()? };
         let identity = Identity::new(folder.key()?);
         let live = catch_up::open_collections(&folder, &settings, &clock)?;
-        let lake_url = catch_up::lake_url(&settings, &folder);
+        let lake_url = lake_url(&settings, &folder);
+        // Whoever reads it may be elsewhere.
+        let lake = books::lake_folder(&lake_url).map_or_else(|_| lake_url.clone(), |folder| folder.display().to_string());
+        let owner = Owner { url: url.clone(), pid: std::process::id(), token: Folder::new_token()?, lake };
         let lake = Lake::open(&lake_url, lake_config(), clock.clone()).await?;
         let queue = Arc::new(Journal::open(&folder.join("journal"), journal_config(&settings), clock.clone())?);
         let (partition, next) = catch_up::catch_up(&live, &lake, &queue).await?;
@@ -136,7 +138,7 @@ impl Server {
             .merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
-        let questions = books::questions(&loader, &lake_url);
+        let questions = books::questions(&loader);
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock, questions };
         let routes = routes
             .merge(receipts::router(desk))

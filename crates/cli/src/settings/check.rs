@@ -78,8 +78,9 @@ fn wrong_topic(name: &str, topic: &Topic, body_bytes_max: u64) -> Option<Wrong> 
         .or_else(|| unless(name != "answers", setting(""), name, "another name: the topic of the crowd's answers is built in"))
         .or_else(|| unless(!is_events_with_schema, setting(".schema"), "a schema", "none: declare a topic of another name with it"))
         .or_else(|| {
-            let expected = format!("1 to {body_bytes_max} (doors.body_bytes_max)");
-            unless((1..=body_bytes_max.min(RECORD_BYTES_MAX)).contains(&most), setting(".record_bytes_max"), most, expected)
+            let max = body_bytes_max.min(RECORD_BYTES_MAX);
+            let why = if max == RECORD_BYTES_MAX { "what the journal takes of one record" } else { "doors.body_bytes_max" };
+            unless((1..=max).contains(&most), setting(".record_bytes_max"), most, format!("1 to {max} ({why})"))
         })
 }
 

@@ -100,8 +100,8 @@ fn a_rejected_record_is_kept_and_sent_again_once_its_topic_takes_it() {
     assert_eq!(of("not_json")["payload"], "oops");
 
     // As long as the schema is what it was, nothing is taken, nothing is lost, and no second letter is kept.
-    let told = json_of(&mut run(folder, &["dead-letters", "retry", "--json", "--tag", "schema_mismatch"]));
-    assert_eq!(told, json!({ "stored": 0, "rejected": 2, "left_out": 0 }));
+    let told = fail(2, &mut run(folder, &["dead-letters", "retry", "--tag", "schema_mismatch"]));
+    assert!(told.contains("rejected=2"), "{told}");
 
     server.end();
     assert_eq!(letters(folder).len(), 3);
@@ -158,6 +158,31 @@ fn a_receipt_says_what_became_of_a_record() {
     server.end();
 }
 
+/// Seen to fail when the folder's own place for tables is looked at.
+#[test]
+fn dead_letters_are_looked_for_where_the_server_has_its_tables() {
+    let (folder, port) = (folder_with(30), free_port());
+    let folder = folder.path();
+    let elsewhere = folder.join("elsewhere");
+    let mut command = crowdread();
+    command.current_dir(folder);
+    let mut server = serve_as(
+        command,
+        &folder.join("data"),
+        port,
+        &folder.join("log"),
+        &[("CROWDREAD_LAKE", "elsewhere"), ("CROWDREAD_LOADER__ROLL_AGE_MS", "100")],
+    );
+    assert_eq!(request(port, "POST", "/v1/records/events", "oops").status, 200);
+    wait_until("the dead letter", || elsewhere.join("dead_letters").is_dir() && letters(folder).len() == 1);
+    server.end();
+    fail(2, &mut run(folder, &["dead-letters", "list"]));
+    assert_eq!(
+        succeed(run(folder, &["dead-letters", "list", "--json", "--lake"]).arg(&elsewhere)).stdout.split(|byte| *byte == b'\n').count(),
+        2
+    );
+}
+
 #[test]
 fn a_token_works_from_its_making_to_its_revoking() {
     let (folder, port) = (folder_with(30), free_port());
@@ -168,9 +193,15 @@ fn a_token_works_from_its_making_to_its_revoking() {
     let secret = secret.trim();
     let told = fail(2, &mut run(folder, &["token", "create", "--topic", "sensor"]));
     assert!(told.contains("sensor") && told.contains("known: events, sensors"), "{told}");
+    // A look at a folder that is not there makes none.
+    fail(2, run(folder, &["token", "list", "--data"]).arg(folder.join("typo")));
+    assert!(!folder.join("typo").exists());
     let mut server = start(folder, port);
     assert_eq!(post(secret, port, record), ["stored"]);
     assert_eq!(request(port, "POST", "/v1/records/sensors", record).status, 401);
+    let told = fail(2, &mut run(folder, &["token", "create", "--topic", "answers"]));
+    assert!(told.contains("secret of their worker"), "{told}");
+    fail(2, &mut run(folder, &["token", "revoke", "../dead-letters"]));
     let told = fail(2, &mut run(folder, &["token", "create", "--topic", "sensor"]));
     assert!(told.contains("sensor"), "{told}");
     let made = json_of(&mut run(folder, &["token", "create", "--topic", "events", "--json", "--expires-in-days", "7"]));

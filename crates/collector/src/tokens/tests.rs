@@ -46,7 +46,7 @@ fn a_token_expires() {
     assert!(tokens.create("", &[topic("sensors")], NOW, Some(NOW)).is_err());
 }
 
-/// Seen to fail without the undoing in `save`.
+/// Seen to fail when what is known is changed before the file is written.
 #[test]
 fn a_change_that_cannot_be_kept_is_not_made() {
     let folder = tempfile::tempdir().expect("a folder");
