@@ -149,7 +149,7 @@ async fn tick() -> Infallible {
     }
 }
 
-n http1(config: &Config) -> http1::Builder {
+fn http1(config: &Config) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
