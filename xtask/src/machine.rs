@@ -17,7 +17,8 @@ pub struct Need {
     pub package: &'static str,
 }
 
-const fn need(thing: &'static str, package: &'static str) -> Need {
+/// A program and its package.
+pub const fn need(thing: &'static str, package: &'static str) -> Need {
     Need { thing, package }
 }
 

@@ -7,6 +7,7 @@ mod doors;
 mod faults;
 mod machine;
 mod pages;
+mod peers;
 mod processes;
 mod sample;
 mod test;

@@ -18,6 +18,7 @@ use crate::{address, settings};
 /// The doors, which listen and take nothing yet.
 pub struct Doors {
     http: TcpListener,
+    connections_max: Option<usize>,
     mqtt: Option<TcpListener>,
     mqtt_config: mqtt::Config,
     nng: Option<Listening>,
@@ -30,9 +31,10 @@ impl Doors {
     /// # Errors
     /// `Unavailable` when an address is taken; `Invalid` when a mapping, or the NNG door, names a topic that is not taken here.
     pub async fn open(http: TcpListener, ingest: &Ingest, settings: &settings::Doors) -> Result<Self> {
-        let mqtt_config = mqtt::Config { mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() };
-        let nng_config = nng::Config { topic: settings.nng.topic.clone(), ..nng::Config::default() };
-        let mut doors = Self { http, mqtt: None, mqtt_config, nng: None, nng_config };
+        let connections_max = settings.connections_max;
+        let mqtt_config = mqtt::Config { connections_max, mappings: settings.mqtt.topics.clone(), ..mqtt::Config::default() };
+        let nng_config = nng::Config { connections_max, topic: settings.nng.topic.clone(), ..nng::Config::default() };
+        let mut doors = Self { http, connections_max, mqtt: None, mqtt_config, nng: None, nng_config };
         if let Some(address) = &settings.mqtt.listen {
             mqtt::check_mappings(ingest, &settings.mqtt.topics)?;
             doors.mqtt = Some(listen(address, "choose another with the setting doors.mqtt.listen").await?);
@@ -60,7 +62,8 @@ impl Doors {
     /// The first door's.
     pub async fn run(self, app: server::App, ingest: Arc<Ingest>, shutdown: CancellationToken) -> record::Result<()> {
         let (listeners, end) = (1 + usize::from(self.mqtt.is_some()) + usize::from(self.nng.is_some()), shutdown.child_token());
-        let http = server::run(self.http, app, server::Config { listeners, ..server::Config::default() }, end.clone());
+        let config = server::Config { connections_max: self.connections_max, listeners, ..server::Config::default() };
+        let http = server::run(self.http, app, config, end.clone());
         let mqtt = async {
             match self.mqtt {
                 Some(listener) => mqtt::run(listener, ingest.clone(), mqtt::Config { listeners, ..self.mqtt_config }, end.clone()).await,

@@ -105,9 +105,7 @@ impl Server {
         let identity = Identity::new(folder.key()?);
         let live = catch_up::open_collections(&folder, &settings, &clock)?;
         let lake_url = lake_url(&settings, &folder);
-        // Whoever reads it may be elsewhere.
-        let lake = books::lake_folder(&lake_url).map_or_else(|_| lake_url.clone(), |folder| folder.display().to_string());
-        let owner = Owner { url: url.clone(), pid: std::process::id(), token: Folder::new_token()?, lake };
+        let owner = owner_of(&url, &lake_url)?;
         let lake = Lake::open(&lake_url, lake_config(), clock.clone()).await?;
         let queue = Arc::new(Journal::open(&folder.join("journal"), journal_config(&settings), clock.clone())?);
         let (partition, next) = catch_up::catch_up(&live, &lake, &queue).await?;
@@ -276,6 +274,12 @@ fn selection_of(settings: &Settings) -> selection::Config {
         lease_micros: i64::from(asked.lease_seconds) * 1_000_000,
         ..selection::Config::default()
     }
+}
+
+/// What a command is told of this server. Whoever reads it may be in another folder.
+fn owner_of(url: &str, lake_url: &str) -> record::Result<Owner> {
+    let lake = books::lake_folder(lake_url).map_or_else(|_| lake_url.to_owned(), |folder| folder.display().to_string());
+    Ok(Owner { url: url.to_owned(), pid: std::process::id(), token: Folder::new_token()?, lake })
 }
 
 fn journal_config(settings: &Settings) -> journal::Config {

@@ -56,6 +56,7 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         .or_else(|| topics.iter().find_map(|(name, topic)| wrong_topic(name, topic, doors.body_bytes_max as u64)))
         .or_else(|| within("dead_letters.bytes_per_day_max", dead_letters.bytes_per_day_max, (1 << 20)..=(1 << 50)))
         .or_else(|| within("dead_letters.burst_bytes_max", dead_letters.burst_bytes_max, (8 << 20)..=(1 << 40)))
+        .or_else(|| within("doors.connections_max", doors.connections_max.unwrap_or(1) as u64, 1..=(1 << 20)))
         .or_else(|| mqtt_wrong(&doors.mqtt))
         .or_else(|| {
             let wrong = doors.nng.listen.as_ref().filter(|listen| listen.parse::<collector::nng::Address>().is_err())?;

@@ -66,6 +66,8 @@ pub struct Doors {
     pub address_records_per_second_max: u32,
     /// Records a second that may come with one write token; 0 for no limit.
     pub token_records_per_second_max: u32,
+    /// The most connections of each door at a time; where nothing is said 16,384, or as many as the limit of open files lets it have.
+    pub connections_max: Option<usize>,
     /// The MQTT door.
     pub mqtt: Mqtt,
     /// The NNG door.
@@ -177,6 +179,7 @@ impl Default for Settings {
                 cors_origins: Vec::new(),
                 address_records_per_second_max: rates.address_records_per_second_max,
                 token_records_per_second_max: rates.token_records_per_second_max,
+                connections_max: None,
                 mqtt: Mqtt { listen: None, topics: Vec::new() },
                 nng: Nng { listen: None, topic: collector::nng::Config::default().topic },
             },

@@ -17,6 +17,8 @@ fn a_setting_that_cannot_be_is_named() {
     assert_eq!(wrong(|settings| settings.journal.segment_bytes = (4 << 20) + 1).as_deref(), Some("journal.segment_bytes"));
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 0).as_deref(), Some("doors.body_bytes_max"));
     assert_eq!(wrong(|settings| settings.doors.body_bytes_max = 17 << 20).as_deref(), Some("doors.body_bytes_max"));
+    assert_eq!(wrong(|settings| settings.doors.connections_max = Some(0)).as_deref(), Some("doors.connections_max"));
+    assert_eq!(wrong(|settings| settings.doors.connections_max = Some(50_000)), None);
     assert_eq!(wrong(|settings| settings.doors.cors_origins = vec!["*".to_owned(), "https://pages.example".to_owned()]), None);
     assert_eq!(
         wrong(|settings| settings.doors.cors_origins = vec!["https://pages.example/".to_owned()]).as_deref(),

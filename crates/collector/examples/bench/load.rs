@@ -1,12 +1,15 @@
 //! Clients: many connections, each with some messages in flight, or with a time at which each is due.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -65,6 +68,21 @@ async fn join(mut tasks: JoinSet<Seen>, time: Duration) -> Value {
     })
 }
 
+/// From an address of this machine has a port for each of so many connections to one place.
+const CONNECTIONS_OF_AN_ADDRESS: usize = 20_000;
+
+/// The n-th connection.
+async fn connect_from(address: Address, number: usize) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let last = 1 + u8::try_from(number / CONNECTIONS_OF_AN_ADDRESS).expect("fewer connections");
+    if last > 1 {
+        socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into()).expect("a free port");
+    }
+    let stream = socket.connect(address).await.expect("connects");
+    stream.set_nodelay(true).expect("set");
+    stream
+}
+
 async fn connect(address: Address) -> TcpStream {
     let stream = TcpStream::connect(address).await.expect("connects");
     stream.set_nodelay(true).expect("set");
@@ -118,10 +136,10 @@ async fn meet(address: Address, protocol: &Protocol, connections: usize) -> Vec<
     let mut streams = Vec::with_capacity(connections);
     while streams.len() < connections {
         let mut opening = JoinSet::new();
-        for _ in 0..OPENED_AT_ONCE.min(connections - streams.len()) {
+        for number in streams.len()..connections.min(streams.len() + OPENED_AT_ONCE) {
             let protocol = protocol.clone();
             opening.spawn(async move {
-                let mut stream = connect(address).await;
+                let mut stream = connect_from(address, number).await;
                 stream.write_all(&protocol.hello).await.expect("sent");
                 let mut buffer = Vec::new();
                 while (protocol.welcome)(&buffer).is_none() {
@@ -173,8 +191,9 @@ pub async fn closed(plan: Plan, protocol: Protocol, depth: usize) -> Value {
     join(tasks, plan.time).await
 }
 
-/// Each connection sends one message every so often, at times of its own.
-pub async fn phones(plan: Plan, protocol: Protocol, every: Duration) -> Value {
+/// Each connection sends one message every so often, at times of its own. The process's resident memory is looked at in the middle of it.
+pub async fn phones(plan: Plan, protocol: Protocol, every: Duration, pid: u32) -> Value {
+    let before = resident_bytes(pid);
     let streams = meet(plan.address, &protocol, plan.connections).await;
     let start = now();
     let mut tasks = JoinSet::new();
@@ -200,7 +219,11 @@ pub async fn phones(plan: Plan, protocol: Protocol, every: Duration) -> Value {
             seen
         });
     }
-    join(tasks, plan.time).await
+    tokio::time::sleep(plan.time / 2).await;
+    let each = resident_bytes(pid).saturating_sub(before) / plan.connections as u64;
+    let mut told = join(tasks, plan.time).await;
+    told["bytes_each"] = each.into();
+    told
 }
 
 /// Opens connections and says nothing; the process's resident memory before and after.

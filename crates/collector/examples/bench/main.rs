@@ -9,8 +9,9 @@
 //! bench open ADDRESS PATH RATE CONNECTIONS SECONDS     POSTs at a rate, latency from the time that each was due
 //! bench websocket ADDRESS TOPIC CONNECTIONS DEPTH SECONDS
 //! bench mqtt ADDRESS TOPIC CONNECTIONS DEPTH SECONDS
-//! bench phones ADDRESS TOPIC CONNECTIONS EVERY_MS SECONDS     WebSockets that each send now and then
+//! bench phones ADDRESS TOPIC CONNECTIONS EVERY_MS SECONDS PID     WebSockets that each send now and then
 //! bench idle ADDRESS TOPIC CONNECTIONS PID    WebSockets that say nothing: resident memory of the process before and after
+//! bench recovery DIR GIB                  opens a journal of that size again, its files out of the page cache; and reads the files
 //! ```
 
 /// As the binary has it.
@@ -20,6 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod disk;
 mod load;
 mod peers;
+mod recovery;
 mod wire;
 
 use std::{net::SocketAddr, time::Duration};
@@ -54,13 +56,15 @@ fn main() {
             let plan = load::Plan { address: parse(address), connections: parse(connections), time: seconds_of(seconds) };
             runtime.block_on(load::closed(plan, wire::Protocol::mqtt(topic), parse(depth)))
         }
-        ["phones", address, topic, connections, every_ms, seconds] => {
+        ["phones", address, topic, connections, every_ms, seconds, pid] => {
             let plan = load::Plan { address: parse(address), connections: parse(connections), time: seconds_of(seconds) };
-            runtime.block_on(load::phones(plan, wire::Protocol::websocket(topic), Duration::from_millis(parse(every_ms))))
+            let every = Duration::from_millis(parse(every_ms));
+            runtime.block_on(load::phones(plan, wire::Protocol::websocket(topic), every, parse(pid)))
         }
         ["idle", address, topic, connections, pid] => {
             runtime.block_on(load::idle(parse(address), wire::Protocol::websocket(topic), parse(connections), parse(pid)))
         }
+        ["recovery", folder, gib] => runtime.block_on(recovery::measure(folder.as_ref(), parse(gib))),
         _ => panic!("no such mode: see the head of this file"),
     };
     println!("{result}");
