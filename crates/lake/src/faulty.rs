@@ -2,7 +2,7 @@
 //! would leave. For the tests of the lake and of the loader; nothing else has [`Config::fsync`](crate::Config::fsync) from here.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -69,6 +69,18 @@ impl FaultyDisk {
         self.notes().restore(&root.canonicalize()?, to)
     }
 
+    /// As [`after_power_cut`](Self::after_power_cut), on a disk that writes what it likes before it is asked to: of the names that were not synced
+    /// each is there or not, with what was synced of the file, or, where nothing was, with all, half or none of its bytes. `draw` gives a
+    /// number below the one that it is given.
+    ///
+    /// # Errors
+    /// When `root` cannot be read or `to` not be written.
+    pub fn after_nasty_power_cut(&self, root: &Path, to: &Path, draw: &mut dyn FnMut(u64) -> u64) -> io::Result<()> {
+        let (notes, root) = (self.notes(), root.canonicalize()?);
+        notes.restore(&root, to)?;
+        notes.keep_some(&root, to, draw)
+    }
+
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +122,31 @@ impl Notes {
                     Some((_, Medium::Bytes(bytes))) => fs::write(to.join(name), bytes)?,
                     Some((_, Medium::GivenUp)) | None => fs::write(to.join(name), [])?,
                 },
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds names that were not synced.
+    fn keep_some(&self, folder: &Path, to: &Path, draw: &mut dyn FnMut(u64) -> u64) -> io::Result<()> {
+        // Sorted: a folder is listed in any order.
+        let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<BTreeSet<_>>>()?;
+        for path in entries {
+            let (Some(name), data) = (path.file_name(), fs::metadata(&path)?) else { continue };
+            let kept = to.join(name);
+            if data.is_dir() {
+                if kept.exists() || draw(2) == 0 {
+                    fs::create_dir_all(&kept)?;
+                    self.keep_some(&path, &kept, draw)?;
+                }
+            } else if !kept.exists() && draw(2) == 0 {
+                let mut bytes = fs::read(&path)?;
+                match self.files.get(&data.ino()) {
+                    Some((_, Medium::Bytes(synced))) => bytes.clone_from(synced),
+                    Some((_, Medium::GivenUp)) => bytes.clear(),
+                    None => bytes.truncate(bytes.len() * usize::try_from(draw(3)).unwrap_or(0) / 2),
+                }
+                fs::write(kept, bytes)?;
             }
         }
         Ok(())

@@ -308,7 +308,7 @@ struct Page {
 ///
 /// # Errors
 /// What reading the tables gives: `Corrupt` for a file that is gone or damaged.
-pub(crate) async fn compare(view: View, lake: &Lake, tables: &HashMap<Topic, Table>, dead_letters: &Table) -> Result<Audit> {
+pub(crate) async fn compare(view: View, lake: &Lake, tables: &BTreeMap<Topic, Table>, dead_letters: &Table) -> Result<Audit> {
     let mut books = Books::default();
     for partition in &view.partitions {
         books.take_ledger(partition);

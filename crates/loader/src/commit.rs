@@ -5,7 +5,11 @@
 //! Each table has its own cursor and skips what is below it, so a replay repeats exactly the steps that are missing. Dead letters
 //! come first: a topic whose cursor moved never has to be judged again.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use arrow::array::RecordBatch;
 use lake::{CursorMove, DataFile, FaultPoint, FileName, Lake, Stage, Table, dead_letters_batch};
@@ -57,7 +61,7 @@ impl Counters {
 /// What a roll commits to.
 pub(crate) struct Destination {
     pub lake: Lake,
-    pub tables: HashMap<Topic, Table>,
+    pub tables: BTreeMap<Topic, Table>,
     pub dead_letters: Table,
     pub index: Arc<Index>,
     pub shutdown: CancellationToken,

@@ -8,7 +8,7 @@
 //! nothing waits for a commit, so that a replay after a crash finds what the first reading found (promise L1).
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -270,7 +270,7 @@ impl Index {
 
     /// Makes the index the one of these tables: when it knows another table under a topic's name, it is of another lake, and what it
     /// calls a repeat landed elsewhere. All is forgotten then, and read back from the tables.
-    pub(crate) fn belong_to(&self, tables: &HashMap<Topic, Table>) -> Result<()> {
+    pub(crate) fn belong_to(&self, tables: &BTreeMap<Topic, Table>) -> Result<()> {
         let is_of_others = self.with(|database| {
             let read = database.begin_read().map_err(failed)?;
             let (marks, known) = (read.open_table(KNOWN).map_err(failed)?, read.open_table(TABLES).map_err(failed)?);

@@ -118,7 +118,8 @@ impl Loader {
         let (sender, asks) = mpsc::channel(ASKED_MAX);
         let index = Arc::new(Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?);
         let topics: HashMap<Topic, TopicSchema> = parts.topics.iter().map(|schema| (schema.topic.clone(), schema.clone())).collect();
-        let mut tables = HashMap::new();
+        // In order, so that the same run meets the same fault again.
+        let mut tables = BTreeMap::new();
         for schema in &parts.topics {
             tables.insert(schema.topic.clone(), parts.lake.table(schema).await?);
         }
@@ -430,7 +431,7 @@ async fn known_since(table: &Table, app_id: &str, dead_cursor: Offset) -> Result
     Ok(0)
 }
 
-fn opening_books(tables: &HashMap<Topic, Table>, lanes: &[Lane], counters: &[Counters]) -> Books {
+fn opening_books(tables: &BTreeMap<Topic, Table>, lanes: &[Lane], counters: &[Counters]) -> Books {
     let mut books = Books::default();
     for topic in tables.keys() {
         let sum = |of: &dyn Fn(&Counters) -> Option<u64>| counters.iter().filter_map(of).sum::<u64>();

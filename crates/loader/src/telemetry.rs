@@ -1,7 +1,7 @@
 //! How far the loader is, and whether the books balance (promise L2). `cli`, the report and `audit` ask the [`Handle`].
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -152,7 +152,7 @@ pub struct Handle {
     pub(crate) asks: mpsc::Sender<Asked>,
     pub(crate) holds: Arc<Holds>,
     pub(crate) lake: Lake,
-    pub(crate) tables: Arc<HashMap<Topic, Table>>,
+    pub(crate) tables: Arc<BTreeMap<Topic, Table>>,
     pub(crate) dead_letters: Table,
 }
 

@@ -111,6 +111,11 @@ impl FaultyStorage {
         self.disk().fired
     }
 
+    /// Whether the power is off.
+    pub fn is_off(&self) -> bool {
+        self.disk().is_off
+    }
+
     /// How many calls there were.
     pub fn calls(&self) -> u64 {
         self.disk().calls
