@@ -89,6 +89,9 @@ fn life(first: u64, random: &mut SmallRng) -> Life {
         if let Fault::LoaderStuck(lasts) | Fault::LakeAway(lasts) | Fault::DiskFull(lasts) | Fault::NoHandles(lasts) = fault {
             millis = millis.max(at + lasts + 6_000);
         }
+        if let Fault::Rival(_) = fault {
+            millis = millis.max(at + 14_000);
+        }
         faults.push((at, fault));
     }
     // A sweep takes another loader's files for orphans when the clock jumps ahead by more than an hour: a known gap.

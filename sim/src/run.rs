@@ -245,7 +245,8 @@ impl Run {
         }
         if let Some(loader) = process.loader.as_ref().filter(|_| is_first_stuck) {
             loader.gate.set_closed(true);
-            let lasts = 500 + self.random.random_range(0..4_000);
+            // So long that the second one commits what the first one has read.
+            let lasts = 5_000 + self.random.random_range(0..3_000);
             lifts.push((self.world.clock.millis() + lasts, Fault::LoaderStuck(lasts), None));
         }
         self.start_loader(process, life, Turn::Rival).await?;

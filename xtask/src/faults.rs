@@ -1,6 +1,6 @@
 //! `cargo xtask faults`: the fault tests at length, as long as one likes, with the figures for `docs/reliability.md`.
 //!
-//! model disk (`queue`, release) → kills at points and at random moments → power cuts and faults of the machine → network → pressure
+//! model disk (`queue`, release) → all rooms on virtual time (`sim`) → kills at points and at random moments → power cuts and faults of the machine → network → pressure
 //!
 //! The tests are the ones that `cargo xtask test` runs, with larger numbers: their oracle stands in `crates/cli/tests/it/faults`, in another
 //! process than the server that it judges. Here is only how often.
@@ -15,6 +15,11 @@ use crate::{machine, workspace};
 
 /// Power cuts on the model disk.
 const CUTS: u64 = 1_000_000;
+/// Seeds of the simulation of all rooms, in each turn.
+const SIMULATIONS: u64 = 1_000;
+/// The test that runs them. All features, as the other tests here: one build.
+const SIMULATION: [&str; 8] = ["test", "--workspace", "--all-features", "--lib", "--", "--exact", SIMULATION_TEST, "--nocapture"];
+const SIMULATION_TEST: &str = "tests::whatever_happens_each_acknowledged_record_lands_once";
 /// The filter of the tests at the binary.
 const FILTER: &str = "faults::";
 
@@ -40,7 +45,7 @@ const TURN: [(&str, u64); 10] = [
     ("CROWDREAD_STUCK_LOADERS", 5),
 ];
 
-/// Reads `[--minutes N] [--seed S]` and runs: the model disk once, then turns at the binary, until the minutes are over and at
+/// Reads `[--minutes N] [--seed S]` and runs: the model disk once, then turns of simulations and at the binary, until the minutes are over and at
 /// least one.
 ///
 /// # Errors
@@ -59,6 +64,9 @@ pub fn run(args: &[&str]) -> Result<()> {
     let mut turns = 0;
     while turns == 0 || minutes.is_some_and(|minutes| start.elapsed() < Duration::from_secs(60 * minutes)) {
         let seed = seed + 100_000 * turns;
+        println!("faults: turn {turns}, {SIMULATIONS} simulations from seed {seed}");
+        let seeds = [("CROWDREAD_SIM_SEEDS", SIMULATIONS.to_string()), ("CROWDREAD_SEED", seed.to_string())];
+        cargo(&guard, &SIMULATION, &seeds)?;
         println!("faults: turn {turns} at the binary, seed {seed}");
         let mut variables: Vec<(&str, String)> = TURN.iter().map(|(name, count)| (*name, count.to_string())).collect();
         variables.push(("CROWDREAD_SEED", seed.to_string()));
@@ -69,6 +77,17 @@ pub fn run(args: &[&str]) -> Result<()> {
     }
     println!("faults: green after {turns} turns, {} minutes", start.elapsed().as_secs() / 60);
     Ok(())
+}
+
+/// One seed of the simulation, told line by line.
+///
+/// # Errors
+/// A seed that is no number, or one that is red.
+pub fn simulate(seed: &str) -> Result<()> {
+    let seed: u64 = seed.parse().with_context(|| format!("a seed is a number, and {seed} is none"))?;
+    let guard = Guard::start()?;
+    let shows = [("CROWDREAD_SIM_SEEDS", "1".to_owned()), ("CROWDREAD_SEED", seed.to_string()), ("CROWDREAD_SIM_SHOW", "1".to_owned())];
+    cargo(&guard, &SIMULATION, &shows)
 }
 
 fn read(args: &[&str]) -> Result<Asked> {

@@ -5,6 +5,7 @@
 mod bench;
 mod doors;
 mod faults;
+mod fuzz;
 mod machine;
 mod pages;
 mod peers;
@@ -21,8 +22,10 @@ const USAGE: &str = "cargo xtask COMMAND
   test [--quick]               format, clippy, tidy, every test, doc tests, browser tests; installs what the machine lacks
                                --quick leaves out what needs more than a Rust toolchain, and says so
   faults [--minutes N] [--seed S]
-                               the fault tests at length: a million power cuts on the model disk, a thousand kills, a hundred power cuts
-                               of the binary, bad disks and networks; again and again until the minutes are over
+                               the fault tests at length: a million power cuts on the model disk, a thousand seeds of the simulation, a
+                               thousand kills, a hundred power cuts of the binary, bad disks and networks; again and again until the minutes are over
+  sim SEED                     one seed of the simulation of all rooms, told line by line
+  fuzz [--minutes N]           the decoders under libFuzzer, all targets together for ten minutes or as many as you like
   tidy                         the rules of the house: sizes, names, crate arrows, paths in the documents
   sample --seed N [--out DIR]  make the sample collection again, or another one (default folder crates/ocr/sample)
   bench build                  what a cold default release build costs: CPU-minutes, wall, the dearest crates, download size
@@ -44,6 +47,8 @@ fn run(args: &[String]) -> Result<()> {
         ["test"] => test::run(test::Extent::Full),
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["faults", rest @ ..] => faults::run(rest),
+        ["sim", seed] => faults::simulate(seed),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["tidy"] => tidy::run(),
         ["sample", rest @ ..] => sample::run(rest),
         ["bench", "build"] => bench::build(),

@@ -71,6 +71,8 @@ mod buffered;
 mod cloudevents;
 mod columns;
 pub mod cors;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod handles;
 mod handshake;
 pub mod http;

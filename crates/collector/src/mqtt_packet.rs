@@ -485,5 +485,7 @@ impl Peer {
     }
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod again;
 #[cfg(test)]
 mod tests;

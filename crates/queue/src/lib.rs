@@ -28,6 +28,8 @@ mod memory;
 mod queue;
 mod tip;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub use crate::journal::fuzz;
 pub use crate::{
     journal::Journal,
     memory::MemoryQueue,

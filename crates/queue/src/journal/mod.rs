@@ -17,6 +17,8 @@ mod crowd;
 mod drive;
 mod entry;
 mod faulty;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod inbox;
 mod inspect;
 mod reader;
