@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The journal's disk, in bytes: so small that a stuck loader fills it.
-const JOURNAL_BYTES: u64 = 1 << 20;
+const JOURNAL_BYTES: u64 = 512 << 10;
 
 /// The disks.
 pub struct Disks {

@@ -12,6 +12,9 @@ use crate::{
     process::topics,
 };
 
+/// Where a record stands in the queue.
+type Place = (Partition, Offset);
+
 /// What is in the tables.
 pub struct Landed {
     /// The rows of the topics, by file, in the files' order.
@@ -90,7 +93,7 @@ fn all_was_read(books: &Books, ends: &BTreeMap<Partition, Offset>, wrong: &mut V
 }
 
 /// The records by id, in the order of the queue, each with where it stood and what it said.
-fn stored(books: &Books) -> BTreeMap<Key, Vec<((Partition, Offset), String)>> {
+fn stored(books: &Books) -> BTreeMap<Key, Vec<(Place, String)>> {
     let mut stored: BTreeMap<Key, Vec<_>> = BTreeMap::new();
     for (place, (topic, id, payload)) in &books.read {
         if *topic != Topic::dead_letters() {
@@ -203,12 +206,12 @@ fn reused_is_a_letter(books: &Books, landed: &Landed, wrong: &mut Vec<String>) {
 
 /// Each client's records came first in the order in which it sent them, and stand so in each file.
 fn order_is_kept(books: &Books, landed: &Landed, wrong: &mut Vec<String>) {
-    let mut firsts: BTreeMap<Key, (Partition, Offset)> = BTreeMap::new();
+    let mut firsts: BTreeMap<Key, Place> = BTreeMap::new();
     let mut latest: BTreeMap<usize, u64> = BTreeMap::new();
     for (key, places) in stored(books) {
         firsts.insert(key, places[0].0.clone());
     }
-    let mut by_place: Vec<(&(Partition, Offset), &Key)> = firsts.iter().map(|(key, place)| (place, key)).collect();
+    let mut by_place: Vec<(&Place, &Key)> = firsts.iter().map(|(key, place)| (place, key)).collect();
     by_place.sort();
     for (place, key) in by_place {
         let Some((client, seq)) = books.order.get(key) else { continue };

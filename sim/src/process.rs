@@ -175,12 +175,8 @@ impl Process {
         self.world.clock.until(turn).await;
         let index = disks.index(if turn == Turn::Rival { RIVALS_INDEX } else { INDEX });
         let clock = Arc::clone(&self.world.clock) as Arc<dyn Clock>;
-        let lake_config = lake::Config {
-            fault: Some(disks.lake_faults.hook()),
-            fsync: disks.fsync(),
-            checkpoint_commits: 10,
-            ..lake::Config::default()
-        };
+        let lake_config =
+            lake::Config { fault: Some(disks.lake_faults.hook()), fsync: disks.fsync(), checkpoint_commits: 10, ..lake::Config::default() };
         let lake = Lake::open(&disks.lake().display().to_string(), lake_config, Arc::clone(&clock)).await?;
         let parts = loader::Parts { queue: tap(&self.world, &self.journal, &self.work, turn), lake, topics: topics(), clock };
         let mut config = loader::Config::new(&index);
@@ -191,7 +187,11 @@ impl Process {
         let (gate, shutdown) = (Gate::default(), CancellationToken::new());
         let task = tokio::spawn(gate.clone().hold(loader.run(shutdown.clone())));
         let running = Some(Running { handle, gate, shutdown, task });
-        if turn == Turn::Rival { self.rival = running } else { self.loader = running }
+        if turn == Turn::Rival {
+            self.rival = running
+        } else {
+            self.loader = running
+        }
         Ok(())
     }
 

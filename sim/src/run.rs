@@ -218,7 +218,7 @@ impl Run {
                 if let Some(loader) = &process.loader {
                     loader.gate.set_closed(true);
                     self.world.trace.fired(Class::LoaderStuck);
-                    lifts.push((now + lasts, fault, None));
+                    lifts.push((now + lasts, fault, Some(Class::FullWhileStuck)));
                 }
             }
             Fault::LakeAway(lasts) => {
@@ -275,7 +275,7 @@ impl Run {
     fn look(&self, process: &Process, lifts: &mut Lifts) {
         for (_, fault, class) in lifts {
             let strikes = match fault {
-                Fault::DiskFull(_) => matches!(process.ingest.headroom(), Ok(Headroom::Low { .. })),
+                Fault::DiskFull(_) | Fault::LoaderStuck(_) => matches!(process.ingest.headroom(), Ok(Headroom::Low { .. })),
                 _ => self.disks.journal.fired() > self.struck,
             };
             if strikes && let Some(class) = class.take() {
@@ -370,7 +370,8 @@ impl Run {
         if !audit.balances {
             wrong.push(format!("L2: the audit is not even:\n{}", audit.to_text()));
         }
-        let ends = process.journal.partitions().into_iter().map(|partition| Ok((partition.clone(), process.journal.range(&partition)?.end)));
+        let ends =
+            process.journal.partitions().into_iter().map(|partition| Ok((partition.clone(), process.journal.range(&partition)?.end)));
         let ends = ends.collect::<Result<BTreeMap<_, _>>>()?;
         let clock = Arc::clone(&self.world.clock) as Arc<dyn Clock>;
         let lake = Lake::open(&self.disks.lake().display().to_string(), lake::Config::default(), clock).await?;

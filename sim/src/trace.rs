@@ -34,6 +34,7 @@ pub enum Class {
     DiskFull,
     NoHandles,
     LoaderStuck,
+    FullWhileStuck,
     LakeAway,
     LakeRefuses,
     LakeFileHalfWritten,
@@ -59,7 +60,7 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Kill,
         Self::PowerCut,
         Self::CleanEnd,
@@ -72,6 +73,7 @@ impl Class {
         Self::DiskFull,
         Self::NoHandles,
         Self::LoaderStuck,
+        Self::FullWhileStuck,
         Self::LakeAway,
         Self::LakeRefuses,
         Self::LakeFileHalfWritten,

@@ -81,7 +81,8 @@ fn build(guard: &Guard) -> Result<PathBuf> {
     let version = Command::new("rustc").arg("-vV").output().context("rustc does not start")?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not say for which machine it is")?;
-    let folder = workspace::cache()?.join("fuzz-target");
+    let target = workspace::metadata(false)?["target_directory"].as_str().map(PathBuf::from).context("no target folder")?;
+    let folder = target.join("fuzz");
     let mut command = workspace::cargo();
     // For a named machine, so that build scripts are not compiled with these flags.
     command.args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", host, "--target-dir"]).arg(&folder);
@@ -116,7 +117,10 @@ fn fuzz(guard: &Guard, program: &Path, target: &str, seconds: u64) -> Result<Sai
     }
     if !child.wait().context("the target was lost")?.success() {
         let room = if target.starts_with("journal") { "queue" } else { "collector" };
-        bail!("{}\nred: {target} broke; the input is in fuzz/inputs/{target}, and `cargo test -p {room} fuzz` plays it again", last.join("\n"));
+        bail!(
+            "{}\nred: {target} broke; the input is in fuzz/inputs/{target}, and `cargo test -p {room} fuzz` plays it again",
+            last.join("\n")
+        );
     }
     Ok(said)
 }

@@ -77,7 +77,7 @@ pub fn http_body(data: &[u8]) {
     match (&whole, &pieces) {
         (Ok(one), Ok(other)) => assert_eq!(one, other, "the same in one piece and in many"),
         (Err(_), Err(_)) => {}
-        other => panic!("one way it is read, the other way it is not: {other:?}"),
+        other => panic!("{coding:?}: one way it is read, the other way it is not: {other:?}"),
     }
     // Also as it is: a packed body is seldom whole.
     for body in [whole.ok(), Some(Bytes::copy_from_slice(sent))].into_iter().flatten() {

@@ -94,7 +94,14 @@ impl Budget {
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
         // A decoder is made for whoever sends something: its memory is large beside a connection's.
-        let Some(first) = frames.next().await.transpose()? else { return Ok(Held { bytes: Bytes::new(), _room: None }) };
+        let first = loop {
+            match frames.next().await.transpose()? {
+                None => return Ok(Held { bytes: Bytes::new(), _room: None }),
+                // HTTP/2 may end a body with an empty frame, also one that is empty.
+                Some(frame) if frame.is_empty() => {}
+                Some(frame) => break frame,
+            }
+        };
         let mut room = None;
         self.take(&mut room, coding.working_bytes(0))?;
         let frames = stream::iter([Ok(first)]).chain(frames);

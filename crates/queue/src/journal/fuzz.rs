@@ -91,8 +91,7 @@ fn goes_in_and_out(input: &mut Input<'_>, seed: u32) {
     let mut id = [1; 16];
     id[..8].copy_from_slice(&input.number().to_le_bytes());
     let received_at = Timestamp::from_micros(i64::from(input.byte()) << 50);
-    let record =
-        Record { topic, id: RecordId::from_bytes(id), received_at, door: door.into(), payload: Bytes::copy_from_slice(input.0) };
+    let record = Record { topic, id: RecordId::from_bytes(id), received_at, door: door.into(), payload: Bytes::copy_from_slice(input.0) };
     let mut buffer = Vec::new();
     match entry::encode(&record, &mut buffer) {
         Err(error) => assert_eq!((error.kind(), record.door.len() > 255), (ErrorKind::Invalid, true)),
@@ -204,7 +203,11 @@ pub fn journal_recovery(data: &[u8]) {
         return; // a new journal
     }
     let looked = looked.expect("what opens can be looked at");
-    assert_eq!((looked.first, looked.end, looked.quarantined), (first, end, journal.status().quarantined), "the looker sees what opening counts");
+    assert_eq!(
+        (looked.first, looked.end, looked.quarantined),
+        (first, end, journal.status().quarantined),
+        "the looker sees what opening counts"
+    );
     store(&journal, &mut stepper, end, 3);
     drop((journal, stepper));
     copy.power_cut();
