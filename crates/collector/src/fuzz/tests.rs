@@ -37,7 +37,7 @@ fn inputs(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// C1. Seen to fail when `collect` keeps the first frame of a plain body alone.
+/// C1. Seen to fail when `collect` keeps the first frame of a body alone, and when `unpack` takes an empty frame for a packed body.
 #[test]
 fn a_body_is_the_same_in_one_piece_and_in_many() {
     inputs("http_body").iter().for_each(|input| http_body(input));
