@@ -87,6 +87,8 @@ struct Run {
     clients: Vec<JoinHandle<()>>,
     /// Faults of the journal's disk before the one that lasts.
     struck: u64,
+    /// Whether there was a second loader in this life: without one nobody is fenced.
+    had_rival: bool,
 }
 
 /// Faults that last, until when, and what they are to be noted as once they are seen to strike.
@@ -99,7 +101,17 @@ impl Run {
         let disks = Disks::new(seed, &clock, &trace).map_err(no_disk)?;
         let world = World { clock, trace, oracle: Oracle::default() };
         let (address, stop) = (Address::default(), CancellationToken::new());
-        Ok(Self { seed, random: SmallRng::seed_from_u64(seed), world, disks, address, stop, clients: Vec::new(), struck: 0 })
+        Ok(Self {
+            seed,
+            random: SmallRng::seed_from_u64(seed),
+            world,
+            disks,
+            address,
+            stop,
+            clients: Vec::new(),
+            struck: 0,
+            had_rival: false,
+        })
     }
 
     async fn all(mut self) -> Result<Result<Ran, Vec<String>>> {
@@ -129,6 +141,7 @@ impl Run {
     async fn live(&mut self, life: &Life) -> Result<()> {
         self.world.clock.until(Turn::World).await;
         self.world.trace.note(format_args!("a life of {} ms with {:?}, then {:?}", life.millis, life.faults, life.end));
+        self.had_rival = false;
         let mut process = self.open().await?;
         let started = self.world.clock.millis();
         let (mut coming, mut lifts, mut loader_at) = (life.faults.iter().peekable(), Lifts::new(), started);
@@ -251,6 +264,7 @@ impl Run {
         }
         self.start_loader(process, life, Turn::Rival).await?;
         if process.rival.is_some() {
+            self.had_rival = true;
             self.world.trace.fired(Class::TwoLoaders);
         }
         Ok(())
@@ -290,12 +304,12 @@ impl Run {
         for turn in [Turn::Loader, Turn::Rival] {
             match process.ended(turn).await {
                 None => {}
-                Some(Err(error)) if error.kind() == ErrorKind::Conflict => self.world.trace.fired(Class::LoaderFenced),
+                Some(Err(error)) if self.had_rival && error.kind() == ErrorKind::Conflict => self.world.trace.fired(Class::LoaderFenced),
                 Some(Err(error)) if error.kind() == ErrorKind::Closed => {
                     self.world.trace.note(format_args!("{turn:?} ends"));
                 }
                 // The other one has trimmed what this one had still to read.
-                Some(Err(error)) if error.kind() == ErrorKind::Invalid => {
+                Some(Err(error)) if self.had_rival && error.kind() == ErrorKind::Invalid => {
                     self.world.trace.note(format_args!("{turn:?} finds the queue trimmed"));
                 }
                 Some(Err(error)) => return Err(error),
@@ -322,7 +336,8 @@ impl Run {
                 self.disks.set_journal_faults(Faults::default());
                 match process.end().await {
                     Ok(()) => {}
-                    Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Closed | ErrorKind::Invalid) => {}
+                    Err(error) if error.kind() == ErrorKind::Closed => {}
+                    Err(error) if self.had_rival && matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => {}
                     Err(error) => return Err(error),
                 }
             }

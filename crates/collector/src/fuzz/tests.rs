@@ -48,7 +48,6 @@ fn an_event_in_binary_mode_is_the_same_event_in_json() {
     inputs("cloud_event").iter().for_each(|input| cloud_event(input));
 }
 
-/// Seen to fail when `whole` does not look at what is left over.
 #[test]
 fn packets_are_the_same_in_one_piece_and_in_many() {
     inputs("mqtt_stream").iter().for_each(|input| mqtt_stream(input));

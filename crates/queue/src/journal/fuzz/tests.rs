@@ -25,7 +25,7 @@ fn inputs(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Seen to fail when `decode` forgets the door, and when `parse` takes a header without its checksum.
+/// Seen to fail when `decode` forgets the door.
 #[test]
 fn an_entry_is_what_was_written() {
     inputs("journal_entry").iter().for_each(|input| journal_entry(input));
@@ -37,7 +37,7 @@ fn a_scan_holds_together() {
     inputs("journal_scan").iter().for_each(|input| journal_scan(input));
 }
 
-/// Q3. Seen to fail when recovery does not wipe what follows the end, and when an entry's body is not checked.
+/// Q3. Seen to fail when a header, or a body, is taken without its checksum, and when a gap is not counted.
 #[test]
 fn a_journal_that_was_changed_serves_nothing_that_was_not_written() {
     inputs("journal_recovery").iter().for_each(|input| journal_recovery(input));
