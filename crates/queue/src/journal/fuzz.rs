@@ -225,7 +225,7 @@ fn serves_what_was_written(journal: &Journal, written: u64) -> (u64, u64) {
         assert_eq!(*record, conformance::record(*offset), "what is served was written");
     }
     assert_eq!(read.len() as u64 + quarantined, range.end - range.start, "what is not served is counted");
-    assert_eq!(journal.status().quarantined, quarantined);
+    assert_eq!(journal.status().quarantined, quarantined, "what opening counts is what reading misses of {range:?}");
     (range.start, range.end)
 }
 

@@ -92,6 +92,10 @@ impl Reading {
                         self.next = header.offset + 1;
                         self.bytes_left = self.bytes_left.saturating_sub(header.entry_bytes());
                     }
+                    if header.is_marker {
+                        // What stands behind it and belongs before it is a copy out of its place: the scan has counted it as lost.
+                        self.next = self.next.max(header.offset);
+                    }
                     at += header.entry_bytes();
                 }
                 Parsed::Damaged(header) => at += header.entry_bytes(),
