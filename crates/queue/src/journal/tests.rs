@@ -6,6 +6,7 @@ mod damage;
 mod disk;
 mod exhaustive;
 mod faults;
+mod inbox;
 mod model;
 mod steps;
 
