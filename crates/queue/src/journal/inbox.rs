@@ -80,6 +80,12 @@ impl Inbox {
         }
         Ok(())
     }
+
+    /// Whether the writer sleeps.
+    #[cfg(test)]
+    pub fn is_waited_at(&self) -> bool {
+        self.0.state().wake_at > 0
+    }
 }
 
 impl Drop for Inbox {
