@@ -18,6 +18,7 @@
 //! | `tail` | [`Tail`]: reading stored records by position |
 //! | `error` | [`Error`] and [`ErrorKind`]: named by what to do next |
 //! | `problem` | [`ProblemDetails`] and [`bearer_token`]: how all rooms refuse over HTTP, as pure data |
+//! | `api` | [`Api`]: describing addresses in OpenAPI, as pure data |
 //! | `clock` | [`Clock`] and [`Timestamp`] |
 //! | `digest` | short keyed and unkeyed hashes, printed as hexadecimal |
 //!
@@ -35,6 +36,7 @@
 //! # Ok::<(), record::Error>(())
 //! ```
 
+mod api;
 mod clock;
 mod digest;
 mod error;
@@ -50,6 +52,7 @@ mod tail;
 mod topic;
 mod validator;
 
+pub use api::{Api, Credential, Operation};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::{Digest, Key};
 pub use error::{Error, ErrorKind, Result};

@@ -3,14 +3,22 @@
 //! Called by the collector's and the product's `problem`, which make responses of it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The members of RFC 9457 section 3.1 and one of ours, `code`.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemDetails<'a> {
+    /// Always `about:blank`: the status and `code` say what kind of problem it is.
     r#type: &'static str,
+    /// The status' own phrase.
     title: &'a str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// The kind of problem, a stable word for programs.
     code: &'a str,
+    /// What is wrong, a sentence for people.
     detail: &'a str,
 }
 

@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Digest, Error, Result, Timestamp, Topic};
@@ -17,7 +18,8 @@ pub type Door = Cow<'static, str>;
 /// The identity that the sender gave the record (a UUID, version 7 by preference).
 ///
 /// Two records with the same topic and id are one record sent twice (promise C3). Nothing relies on the time inside.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = "uuid")]
 pub struct RecordId([u8; 16]);
 
 impl RecordId {
@@ -160,7 +162,7 @@ impl fmt::Display for Position {
 }
 
 /// What *stored* means (promise Q1); named in every response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// On stable storage: fdatasync has returned.
