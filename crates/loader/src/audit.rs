@@ -19,6 +19,7 @@ use lake::{DataFile, FileName, Lake, Table};
 use queue::Queue;
 use record::{Error, Offset, Partition, RecordId, Result, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     batch::Lane,
@@ -33,7 +34,7 @@ const TOLD_MAX: usize = 1_000;
 const READ_RECORDS_MAX: usize = 8_192;
 
 /// What an audit found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Audit {
     /// When it looked, RFC 3339.
     pub at: String,
@@ -46,7 +47,7 @@ pub struct Audit {
 }
 
 /// The books of a topic: the sums over the minutes that the ledger has, and the minutes that do not balance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicAudit {
     /// The topic.
     pub topic: String,
@@ -69,7 +70,7 @@ pub struct TopicAudit {
 
 /// Where records are: stored = landed + repeated + dead-lettered + in flight. Nothing is erased yet; records that are quarantined have no
 /// topic and time any more, and are told by partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Terms {
     /// Records that the queue stored.
     pub stored: u64,
@@ -84,7 +85,7 @@ pub struct Terms {
 }
 
 /// A minute that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MinuteAudit {
     /// Its beginning, such as `2026-11-24T11:15Z`.
     pub minute: String,
@@ -97,7 +98,7 @@ pub struct MinuteAudit {
 
 /// The totals of a partition since there is the queue, by the counters in the tables' commits:
 /// stored = landed + repeated + dead-lettered + refused + quarantined + in flight.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionAudit {
     /// The partition.
     pub partition: String,

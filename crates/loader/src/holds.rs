@@ -38,13 +38,17 @@ impl Holds {
     }
 
     /// Takes a hold; the loader does, when it trims nothing.
+    ///
+    /// # Errors
+    /// `Invalid` when it is to last too long; `Unavailable` when there are too many.
     pub(crate) fn take(&self, seconds: u64) -> Result<u64> {
+        let end = self.end(seconds)?;
         let mut given = self.given();
         if given.ends.len() >= HOLDS_MAX {
             return Err(Error::unavailable("too many backups are under way").with("holds_max", HOLDS_MAX));
         }
         given.last += 1;
-        let (number, end) = (given.last, self.end(seconds));
+        let number = given.last;
         given.ends.insert(number, end);
         Ok(number)
     }
@@ -52,9 +56,10 @@ impl Holds {
     /// Lets a hold last on, or ends it.
     ///
     /// # Errors
-    /// `Conflict` when it has lapsed: the queue may have been trimmed since.
+    /// `Conflict` when it has lapsed: the queue may have been trimmed since; `Invalid` when it is to last too long.
     pub(crate) fn renew(&self, number: u64, seconds: u64) -> Result<()> {
-        let (mut given, end) = (self.given(), self.end(seconds));
+        let end = self.end(seconds)?;
+        let mut given = self.given();
         match given.ends.get_mut(&number) {
             Some(held) => *held = end,
             None => return Err(Error::conflict("the hold on the journal has lapsed: begin the backup again").with("hold", number)),
@@ -65,8 +70,11 @@ impl Holds {
         Ok(())
     }
 
-    fn end(&self, seconds: u64) -> u64 {
-        self.clock.monotonic_micros().saturating_add(seconds.min(SECONDS_MAX) * 1_000_000)
+    fn end(&self, seconds: u64) -> Result<u64> {
+        if seconds > SECONDS_MAX {
+            return Err(Error::invalid(format!("a hold lasts for {SECONDS_MAX} seconds at most: renew it")).with("seconds", seconds));
+        }
+        Ok(self.clock.monotonic_micros().saturating_add(seconds * 1_000_000))
     }
 
     /// Without those that have lapsed.

@@ -135,11 +135,12 @@ pub(crate) enum Asked {
 }
 
 /// A hold on the queue's trimming.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Held {
-    /// Its number, for [`Handle::renew`].
+    /// Its number, by which it is renewed.
     pub hold: u64,
     /// For each partition one past its last stored record.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub ends: BTreeMap<String, Offset>,
 }
 
@@ -205,7 +206,7 @@ impl Handle {
     /// the copies of the tables lack.
     ///
     /// # Errors
-    /// `Closed` when the loader ended before; `Unavailable` when there are too many holds.
+    /// `Closed` when the loader ended before; `Unavailable` when there are too many holds; `Invalid` for more than ten minutes.
     pub async fn hold(&self, seconds: u64) -> Result<Held> {
         let hold = self.ask(|done| Asked::Hold(seconds, done)).await??;
         self.held(hold)
@@ -214,7 +215,7 @@ impl Handle {
     /// Lets a hold last for so many seconds from now; none ends it.
     ///
     /// # Errors
-    /// `Conflict` when it has lapsed.
+    /// `Conflict` when it has lapsed; `Invalid` for more than ten minutes.
     pub fn renew(&self, hold: u64, seconds: u64) -> Result<Held> {
         self.holds.renew(hold, seconds)?;
         self.held(hold)
