@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use record::{Clock, Digest, Outcome, RecordId, Rejection, RejectionTag, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
+use utoipa::{ToSchema, openapi::Ref};
 
 use crate::{
     ingest::{Ingest, Sender},
@@ -32,6 +33,15 @@ const DOOR: &str = "retry";
 /// A question to a room that the doors know nothing of: what is asked, as JSON (`null` without a body), to the answer.
 pub type Question = Arc<dyn Fn(serde_json::Value) -> BoxFuture<'static, record::Result<serde_json::Value>> + Send + Sync>;
 
+/// How a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// With `GET`, and `null` for what is asked.
+    Get,
+    /// With `POST`, and a body.
+    Post,
+}
+
 /// What the addresses need.
 pub struct Admin {
     /// Takes the records that are sent again.
@@ -42,22 +52,19 @@ pub struct Admin {
     pub owner_token: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Answered at `GET` or, with a body, `POST` of their addresses.
-    pub questions: Vec<(&'static str, Question)>,
+    /// Answered at their addresses.
+    pub questions: Vec<(&'static str, Asked, Question)>,
 }
 
 /// The routes.
 pub fn router(mut admin: Admin) -> Router {
     let mut questions = Router::new();
-    for (path, question) in std::mem::take(&mut admin.questions) {
-        let answer = |asked: Option<Json<serde_json::Value>>| async move {
-            let asked = asked.map_or(serde_json::Value::Null, |Json(asked)| asked);
-            // The owner may know everything.
-            let told =
-                question(asked).await.map_err(|error| Problem::new(problem(&error).status(), error.kind().as_str(), error.to_string()))?;
-            Ok::<_, Problem>(Json(told))
+    for (path, asked, question) in std::mem::take(&mut admin.questions) {
+        let answer = match asked {
+            Asked::Get => get(async move || told(question(serde_json::Value::Null).await)),
+            Asked::Post => post(async move |asked: Result<Json<serde_json::Value>, JsonRejection>| told(question(body(asked)?).await)),
         };
-        questions = questions.route(path, get(answer.clone()).post(answer));
+        questions = questions.route(path, answer);
     }
     let admin = Arc::new(admin);
     questions
@@ -71,35 +78,46 @@ pub fn router(mut admin: Admin) -> Router {
 }
 
 /// The tokens of a server.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TokenList {
     /// The oldest first.
     pub tokens: Vec<Token>,
 }
 
 /// A token that is asked for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is for.
+    /// What it is for; without control characters.
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: String,
     /// The topics that it lets write to.
+    #[schema(schema_with = topic_names)]
     pub topics: Vec<String>,
-    /// Up to when it is good, RFC 3339.
+    /// Up to when it is good, RFC 3339; for ever where nothing is said.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }
 
+/// `api` has the names.
+fn topic_names() -> utoipa::openapi::schema::Array {
+    let name = Ref::from_schema_name("TopicName");
+    utoipa::openapi::schema::ArrayBuilder::new().items(name).min_items(Some(1)).build()
+}
+
 /// Rejected records that are sent again.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RetryRequest)]
 pub struct Retry {
     /// The records.
     pub records: Vec<Rejected>,
 }
 
 /// One of them, as the dead letters have it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RejectedRecord)]
 pub struct Rejected {
     /// The topic.
     pub topic: String,
@@ -134,6 +152,11 @@ async fn owner_only(State(admin): State<Arc<Admin>>, request: Request, next: Nex
     Ok(next.run(request).await)
 }
 
+/// The owner may know everything.
+fn told(answer: record::Result<serde_json::Value>) -> Result<Json<serde_json::Value>, Problem> {
+    answer.map(Json).map_err(|error| Problem::new(problem(&error).status(), error.kind().as_str(), error.to_string()))
+}
+
 fn problem(error: &record::Error) -> Problem {
     Problem::from(error)
 }
@@ -159,7 +182,13 @@ async fn create(State(admin): State<Arc<Admin>>, new: Result<Json<NewToken>, Jso
 
 async fn revoke(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer {
     let tokens = Arc::clone(&admin.tokens);
-    Ok(Json(aside(move || tokens.revoke(&id)).await?).into_response())
+    let revoked = aside(move || tokens.revoke(&id)).await;
+    // The address names a token: where there is none, nothing is there.
+    let revoked = revoked.map_err(|problem| match problem.status() {
+        StatusCode::BAD_REQUEST => Problem::new(StatusCode::NOT_FOUND, Refusal::UnknownToken.code(), problem.detail()),
+        _ => problem,
+    });
+    Ok(Json(revoked?).into_response())
 }
 
 /// Waits for a disk away from the threads that serve connections.

@@ -25,6 +25,7 @@ const OF_THE_TABLE: [&str; 3] = ["received_at", "door", "received_date"];
 /// A schema that records can be checked with.
 #[derive(Debug)]
 pub struct JsonSchema {
+    source: Value,
     validator: Validator,
     columns: Vec<Column>,
     names_record_id: bool,
@@ -52,7 +53,12 @@ impl JsonSchema {
                 .because(error.masked().to_string())
         })?;
         let names_record_id = schema["properties"].get("record_id").is_some();
-        Ok(Self { validator, columns: columns(&schema)?, names_record_id })
+        Ok(Self { validator, columns: columns(&schema)?, names_record_id, source: schema })
+    }
+
+    /// The schema as it was read.
+    pub fn source(&self) -> &Value {
+        &self.source
     }
 
     /// The columns, in the order of their names.

@@ -31,6 +31,7 @@
 //! | `letters` | which rejected records are kept, and how much of them |
 //! | `tokens` | write tokens |
 //! | `admin` | what the owner of the data folder asks of a running server |
+//! | `api` | what the addresses take and answer, in OpenAPI |
 //! | `handles` | open files: how many connections may take |
 //! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `receipts` | what became of a record, `GET /v1/records/{topic}/{id}` |
@@ -66,6 +67,7 @@
 //! ```
 
 pub mod admin;
+pub mod api;
 mod beacon;
 mod buffered;
 mod cloudevents;

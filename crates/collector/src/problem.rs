@@ -8,6 +8,7 @@ use axum::{
 use futures::StreamExt;
 use record::{Error, ErrorKind, ProblemDetails};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::wire::Run;
 
@@ -22,10 +23,12 @@ pub struct Problem {
 }
 
 /// The body: the common members, and the outcomes where there are some.
-#[derive(Serialize)]
-struct Details<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemWithOutcomes)]
+pub(crate) struct Details<'a> {
     #[serde(flatten)]
     common: ProblemDetails<'a>,
+    /// What became of each record, where that is known.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     outcomes: &'a [Run<'a>],
 }

@@ -28,6 +28,7 @@ use record::{Durability, Error, ErrorKind, Letter, Offset, Partition, Position, 
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::{http, ingest::Ingest, problem::Problem, tail_ids::TailIds};
 
@@ -157,29 +158,43 @@ pub fn router(desk: Arc<Desk>) -> Router {
 }
 
 /// The answer, as JSON.
-#[derive(Debug, Serialize)]
-struct Told<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub(crate) struct Told<'a> {
+    /// The topic.
     topic: &'a str,
+    /// The record's id.
     record_id: RecordId,
     #[serde(flatten)]
     state: Place<'a>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where it is.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
-enum Place<'a> {
+#[schema(as = ReceiptState)]
+pub(crate) enum Place<'a> {
+    /// On stable storage, on its way to its table.
     Stored {
+        /// What *stored* means here.
         durability: Durability,
+        /// `<queue id>/<n>:<offset>`.
         receipt: String,
     },
+    /// A row of its table.
     Landed {
+        /// `<queue id>/<n>:<offset>`, where it is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         receipt: Option<String>,
+        /// Of the table's versions the first that is known to have it.
         #[serde(skip_serializing_if = "Option::is_none")]
         table_version: Option<u64>,
     },
+    /// Rejected, and kept with its reason.
     DeadLetter {
+        /// The reason in one word.
         tag: &'a str,
+        /// The reason for people.
         message: &'a str,
     },
 }

@@ -15,6 +15,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use record::{Digest, Error, Result, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ impl Refusal {
 }
 
 /// What is known of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Token {
     /// By which it is revoked: the beginning of its hash.
     pub id: String,
@@ -92,7 +93,8 @@ struct Kept {
 }
 
 /// A token that was just made: the only time that it is seen.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = MadeToken)]
 pub struct Made {
     /// The secret, to be shown as bearer or password.
     pub secret: String,

@@ -40,8 +40,7 @@ use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use record::{Durability, ErrorKind, Outcome};
-use serde::Serialize;
+use record::{ErrorKind, Outcome};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     time::{Instant, sleep, timeout},
@@ -70,7 +69,7 @@ use crate::{
     problem::Problem,
     server::Connection,
     telemetry,
-    wire::{self, Form, Run},
+    wire::{self, Form, StreamOutcomes, StreamRefusal},
 };
 
 /// The name of the door, in records and metrics.
@@ -239,24 +238,6 @@ impl Told {
     }
 }
 
-/// [`Told::Outcomes`] as JSON.
-#[derive(Serialize)]
-struct Outcomes<'a> {
-    seq: u64,
-    durability: Durability,
-    outcomes: &'a [Run<'a>],
-}
-
-/// [`Told::Refused`] as JSON.
-#[derive(Serialize)]
-struct Refusal<'a> {
-    seq: u64,
-    code: &'a str,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-}
-
 /// How a conversation ends.
 #[derive(Clone, Copy)]
 enum End {
@@ -390,11 +371,11 @@ impl Conversation {
         let text = match &answered.told {
             Told::Outcomes(outcomes) => {
                 let wire::Response { durability, outcomes } = wire::Response::new(self.shared.ingest.durability(), outcomes);
-                serde_json::to_vec(&Outcomes { seq, durability, outcomes: &outcomes })
+                serde_json::to_vec(&StreamOutcomes { seq, durability, outcomes: &outcomes })
             }
             Told::Refused { code, detail, retry_after_ms } => {
                 telemetry::message_refused(DOOR, code, detail);
-                serde_json::to_vec(&Refusal { seq, code, detail, retry_after_ms: *retry_after_ms })
+                serde_json::to_vec(&StreamRefusal { seq, code, detail, retry_after_ms: *retry_after_ms })
             }
             Told::Ended(end) => return Err(*end),
         };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use record::{Durability, Error, Outcome, Partition, Rejection, RejectionTag, Result};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Deserializer, StreamDeserializer, de::SliceRead};
+use utoipa::ToSchema;
 
 use crate::{
     cloudevents,
@@ -191,7 +192,8 @@ fn trim_end(mut text: Bytes) -> Bytes {
 }
 
 /// What a door answers when it can carry outcomes. Written as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordOutcomes)]
 pub struct Response<'a> {
     /// What *stored* means (promise Q1).
     pub durability: Durability,
@@ -200,7 +202,8 @@ pub struct Response<'a> {
 }
 
 /// Neighbouring indices with the same outcome.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OutcomeRun)]
 pub struct Run<'a> {
     /// The first index.
     pub from: usize,
@@ -212,8 +215,9 @@ pub struct Run<'a> {
 }
 
 /// The outcome of a run.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[schema(as = Outcome)]
 pub enum RunOutcome<'a> {
     /// Stored at consecutive offsets.
     Stored {
@@ -277,4 +281,29 @@ impl<'a> Response<'a> {
         });
         waits.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
+}
+
+/// What a WebSocket answers when every record of a message has an outcome.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StreamOutcomes<'a> {
+    /// The message's number on its connection, from 0.
+    pub(crate) seq: u64,
+    /// What *stored* means (promise Q1).
+    pub(crate) durability: Durability,
+    /// Runs that cover every index (promise C1).
+    pub(crate) outcomes: &'a [Run<'a>],
+}
+
+/// What it answers when nothing of a message was stored; the next one may be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StreamRefusal<'a> {
+    /// The message's number on its connection, from 0.
+    pub(crate) seq: u64,
+    /// A stable word for programs.
+    pub(crate) code: &'a str,
+    /// A sentence for people.
+    pub(crate) detail: &'a str,
+    /// How long to wait before it is sent again, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<u64>,
 }
