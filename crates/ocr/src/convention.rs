@@ -4,6 +4,7 @@
 use record::{Error, Result};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use utoipa::ToSchema;
 
 /// A difference between two texts that does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub enum Rule {
 }
 
 /// What a person is told of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleNote {
     /// The rule's name, by which a page finds its translation; `unicode` for what always holds.
     pub rule: &'static str,

@@ -2,6 +2,7 @@
 
 use record::{Digest, Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     collection::{Collection, PageEntry, PageReading, import::source_bytes},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// The corrections of one engine's reading of one page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PageCorrections {
     /// The page's id.
     pub page: String,

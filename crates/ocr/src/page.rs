@@ -3,9 +3,10 @@
 //! The readers in `formats` make these; import, task making, crops, export and evaluation use them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A rectangle in pixels of the page's image; `x`, `y` is its upper left corner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Rect {
     /// Left edge, pixels from the left of the image.
     pub x: u32,
@@ -18,7 +19,7 @@ pub struct Rect {
 }
 
 /// A word's box and the text that the engine read in it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Word {
     /// The element's id in the file it came from, or `w<n>` by position where it has none.
     pub id: String,
@@ -35,7 +36,7 @@ pub struct Word {
 }
 
 /// A line of print.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Line {
     /// The element's id in the file, or `l<n>`.
     pub id: String,
@@ -52,7 +53,7 @@ pub struct Line {
 }
 
 /// One page.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Page {
     /// The name of the image, as the file says it (often only a hint).
     #[serde(default, skip_serializing_if = "Option::is_none")]

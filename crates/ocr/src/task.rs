@@ -4,11 +4,12 @@
 
 use record::Digest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::page::Rect;
 
 /// What a worker says of a reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
     /// The text is what is printed, under the collection's convention.

@@ -7,7 +7,7 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use record::{Digest, Draft, Error, Rejection, RejectionTag, Result, Timestamp, Validator};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{identity::Identity, task::Label};
 
@@ -78,6 +78,38 @@ const FIELDS: [&str; 9] = ["record_id", "collection", "task_id", "reading_id", "
 
 /// Fields that only the server fills.
 const SERVER_FIELDS: [&str; 4] = ["worker_id", "received_at", "door", "late"];
+
+/// What a sender gives, as JSON Schema, for people and programs: what is wrong with an answer says [`AnswerValidator`].
+pub fn json_schema() -> Value {
+    let (text, id) = (json!({ "type": "string", "maxLength": 64 }), json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }));
+    let time = "RFC 3339, or microseconds since 1970 UTC, by the phone's clock.";
+    json!({
+        "type": "object",
+        "description": "What a worker says of a reading.",
+        "required": ["collection", "task_id", "reading_id", "lease_id", "label", "answered_at"],
+        "properties": {
+            "record_id": { "type": "string", "format": "uuid", "description": "The answer's own id: sent again, it counts once." },
+            "collection": text,
+            "task_id": id,
+            "reading_id": id,
+            "lease_id": { "type": "string", "maxLength": 64, "description": "As `GET /v1/tasks` gave it with the task." },
+            "label": { "enum": ["right", "wrong", "unreadable", "not_one_word"] },
+            "text": { "type": ["string", "null"], "maxLength": TEXT_CHARS_MAX, "description": "What is printed; with the label wrong alone." },
+            "shown_at": { "oneOf": [{ "type": "string", "format": "date-time" }, { "type": ["integer", "null"] }], "description": time },
+            "answered_at": { "oneOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }], "description": time },
+        },
+        "examples": [{
+            "record_id": "0192f0c4-8c5e-7000-8000-000000000001",
+            "collection": "press",
+            "task_id": "5d41402abc4b2a76b9719d911017c592",
+            "reading_id": "7d793037a0760186574b0282f2f435e7",
+            "lease_id": "the task's",
+            "label": "wrong",
+            "text": "insuperable.",
+            "answered_at": "2026-11-24T11:15:24.5Z",
+        }],
+    })
+}
 
 impl Validator for AnswerValidator {
     fn check(&self, draft: &mut Draft) -> Result<(), Rejection> {

@@ -1,11 +1,11 @@
 //! What the validator of answers lets through, and how it says no.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use record::{Digest, Draft, Key, RecordId, RejectionTag, Timestamp, Topic, Validator};
 use serde_json::{Value, json};
 
-use super::{Answer, AnswerValidator, KnownReadings};
+use super::{Answer, AnswerValidator, FIELDS, KnownReadings, json_schema};
 use crate::identity::{Identity, NewWorker};
 
 struct OneReading;
@@ -134,4 +134,15 @@ fn times_that_no_table_can_show_are_refused() {
             assert!(check(&desk, &good, Some(&desk.worker.secret)).is_ok(), "{time}");
         }
     }
+}
+
+/// Fails when a field is added to one of the two alone.
+#[test]
+fn the_schema_names_the_fields_that_a_sender_may_give() {
+    let schema = json_schema();
+    let named: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(named, BTreeSet::from(FIELDS));
+    let example = schema["examples"][0].as_object().unwrap();
+    assert!(example.keys().all(|name| named.contains(name.as_str())));
+    assert!(schema["required"].as_array().unwrap().iter().all(|name| example.contains_key(name.as_str().unwrap())));
 }

@@ -10,6 +10,7 @@ use std::{
 
 use record::{Digest, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use super::found::{Found, IMAGE_ENDINGS};
 use super::{Collection, ImageNote, PageReading, check_name, disk, read_json, read_page_entry, write_json, write_whole};
@@ -23,7 +24,7 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// What became of one OCR file.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, serde::Serialize, serde::Deserialize, ToSchema)]
 pub struct Imported {
     /// The OCR file's name.
     pub file: String,

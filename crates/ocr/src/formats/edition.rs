@@ -7,12 +7,13 @@ use std::{
 
 use record::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ReadPage;
 use crate::page::{Line, Page, Rect, Word, scale_between};
 
 /// What a word should read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WordCorrection {
     /// The word's index in [`Page::words`] order.
     pub word: usize,

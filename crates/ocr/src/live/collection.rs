@@ -43,7 +43,7 @@ pub enum Thoroughness {
 }
 
 /// How a word stands, for maps and lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WordState {
     /// Wants more answers.

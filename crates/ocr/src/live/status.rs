@@ -3,11 +3,12 @@
 use record::Timestamp;
 use serde::{Deserialize, Serialize};
 use truth::accuracy::Evidence;
+use utoipa::ToSchema;
 
 use super::collection::{LiveCollection, WordState, WordVerdict};
 
 /// A picture's address and size in pixels.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Picture {
     /// The address on this server.
     pub url: String,
@@ -18,8 +19,9 @@ pub struct Picture {
 }
 
 /// The stable words for programs of what an interval rests on; people get [`Evidence::as_str`].
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(remote = "Evidence", rename_all = "snake_case")]
+#[schema(as = Evidence, description = "What an interval rests on.")]
 enum EvidenceWord {
     ExpertSample,
     RandomGold,
@@ -27,7 +29,7 @@ enum EvidenceWord {
 }
 
 /// The engine's accuracy at one moment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AccuracyPoint {
     /// How many answers it rests on.
     pub answers: usize,
@@ -43,13 +45,14 @@ pub struct AccuracyPoint {
     pub unreadable_bound: (f64, f64),
     /// What the interval rests on.
     #[serde(with = "EvidenceWord")]
+    #[schema(value_type = EvidenceWord)]
     pub evidence: Evidence,
     /// What must hold for the interval to hold.
     pub assumptions: Vec<String>,
 }
 
 /// A page and how much of it is decided.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PageStatus {
     /// The page's id.
     pub id: String,
@@ -66,7 +69,7 @@ pub struct PageStatus {
 }
 
 /// A word for the lists of the board.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WordStatus {
     /// The place.
     pub task_id: String,
@@ -84,7 +87,7 @@ pub struct WordStatus {
 }
 
 /// All that the board shows of a collection.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CollectionStatus {
     /// Its name.
     pub collection: String,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truth::workers::Reason;
+use utoipa::ToSchema;
 
 use crate::{
     convention::Convention,
@@ -25,7 +26,7 @@ const PICTURE_SCALE: f64 = 1.5;
 const WORKERS_MAX: usize = 5_000;
 
 /// The report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// The collection's name.
     pub collection: String,
@@ -69,7 +70,7 @@ pub struct Report {
 }
 
 /// What true texts say.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Known {
     /// Words with a true text.
     pub words: usize,
@@ -80,7 +81,7 @@ pub struct Known {
 }
 
 /// A word that stayed unsure.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct HardWord {
     /// The place.
     pub task_id: String,
@@ -101,7 +102,7 @@ pub struct HardWord {
 }
 
 /// A worker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorkerLine {
     /// The worker's id.
     pub worker_id: String,
@@ -122,7 +123,7 @@ pub struct WorkerLine {
 }
 
 /// Simulated workers of one kind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KindLine {
     /// The kind.
     pub kind: String,
@@ -137,7 +138,7 @@ pub struct KindLine {
 }
 
 /// Stored = landed + repeated + dead letters + quarantined + in flight (promise L2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Books {
     /// Records acknowledged as stored.
     pub stored: u64,

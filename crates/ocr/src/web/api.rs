@@ -10,6 +10,7 @@ use axum::{
 };
 use record::{Digest, Error, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Problem, Web, pictures};
 use crate::{
@@ -17,11 +18,20 @@ use crate::{
     page::Rect,
 };
 
+/// A new worker.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewWorker {
+    /// By which tables and reports name the worker.
+    worker_id: String,
+    /// What the worker shows, as `Authorization: Bearer`.
+    secret: String,
+}
+
 /// `POST /v1/workers`: a new worker.
 pub async fn new_worker(State(web): State<Arc<Web>>) -> Result<impl IntoResponse, Problem> {
     let worker = web.identity.new_worker()?;
-    let body = serde_json::json!({"worker_id": worker.worker_id.to_string(), "secret": worker.secret});
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(body)))
+    let new = NewWorker { worker_id: worker.worker_id.to_string(), secret: worker.secret };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(new)))
 }
 
 /// The worker whose secret the request shows.
@@ -37,15 +47,15 @@ pub fn worker_of(web: &Web, headers: &HeaderMap) -> Result<Digest, Problem> {
 pub struct TasksQuery {
     collection: String,
     #[serde(default = "batch_default")]
-    n: usize,
+    n: u32,
 }
 
-fn batch_default() -> usize {
+fn batch_default() -> u32 {
     20
 }
 
 /// A line's picture and where the word stands in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LinePicture {
     #[serde(flatten)]
     picture: Picture,
@@ -53,7 +63,7 @@ pub struct LinePicture {
 }
 
 /// A word to judge.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TaskOffer {
     task_id: String,
     reading_id: String,
@@ -69,14 +79,14 @@ pub struct TaskOffer {
 }
 
 /// A page as people call it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PageName {
     id: String,
     title: String,
 }
 
 /// The answer to `GET /v1/tasks`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TaskOffers {
     collection: String,
     tasks: Vec<TaskOffer>,
@@ -97,7 +107,7 @@ pub async fn tasks(
     let now = web.clock.now();
     let (asked, offering) = (query.collection.clone(), web.clone());
     let choose = move |live: &mut LiveCollection| {
-        let chosen = live.choose(&worker, query.n, now);
+        let chosen = live.choose(&worker, query.n as usize, now);
         let until = now.plus_micros(live.selection().config().lease_micros);
         let tasks = chosen.into_iter().map(|word| offer(&offering, live, &worker, word, until)).collect();
         let (words, words_decided) = (live.words().len(), live.words_decided());

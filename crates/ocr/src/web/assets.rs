@@ -41,7 +41,7 @@ where
 }
 
 /// One file as it goes over the wire.
-struct Asset {
+pub(super) struct Asset {
     content_type: &'static str,
     etag: HeaderValue,
     plain: Bytes,
@@ -78,17 +78,22 @@ impl Asset {
             Ok(page) if path.ends_with(".html") => Bytes::from(page.replace(&format!("\"{STATIC}"), &format!("\"{STATIC}{build}/"))),
             _ => Bytes::from_static(bytes),
         };
+        Self::of(content_type(path), plain)
+    }
+
+    /// Of bytes that are made while the server runs.
+    pub(super) fn of(content_type: &'static str, plain: Bytes) -> Self {
         // Weak, because both codings share it (RFC 9110 §8.8.3).
         let etag = format!("W/\"{}\"", &blake3::hash(&plain).to_hex()[..16]);
         Self {
-            content_type: content_type(path),
+            content_type,
             etag: HeaderValue::try_from(etag).expect("hexadecimal digits are a header value"),
             gzip: Some(compress(&plain)).filter(|packed| packed.len() < plain.len()),
             plain,
         }
     }
 
-    fn respond(&self, request: &HeaderMap, cache: &'static str) -> Response {
+    pub(super) fn respond(&self, request: &HeaderMap, cache: &'static str) -> Response {
         let fixed: [(HeaderName, &'static str); 5] = [
             (header::CACHE_CONTROL, cache),
             (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -108,6 +113,11 @@ impl Asset {
             _ => (fixed, etag, content_type, self.plain.clone()).into_response(),
         }
     }
+}
+
+/// Where a file of `web/` is to be had.
+pub(super) fn address_of(path: &str) -> String {
+    format!("{STATIC}{}/{path}", SITE.build)
 }
 
 fn collect(dir: &'static Dir<'static>, files: &mut Vec<(String, &'static [u8])>) {

@@ -14,6 +14,7 @@ use axum::{
 use futures::{Stream, stream};
 use record::Digest;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Problem, Web, aside, pictures};
 use crate::{
@@ -28,13 +29,13 @@ use crate::{
 const LIVE_INTERVAL_MS: u64 = 1_000;
 
 /// `GET /v1/collections`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CollectionList {
     collections: Vec<CollectionLine>,
 }
 
 /// A collection in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CollectionLine {
     name: String,
     title: String,
@@ -46,7 +47,7 @@ pub struct CollectionLine {
 }
 
 /// A convention in words.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ConventionRules {
     name: String,
     rules: Vec<RuleNote>,
@@ -108,7 +109,7 @@ async fn status_of(web: &Arc<Web>, name: &str) -> Result<Arc<str>, Problem> {
 }
 
 /// The status, and where to join.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StatusAndAddress {
     #[serde(flatten)]
     status: CollectionStatus,
@@ -141,13 +142,13 @@ pub async fn live(
 }
 
 /// `GET /v1/collections/{name}/pages`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PageList {
     pages: Vec<PageLine>,
 }
 
 /// A page in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PageLine {
     id: String,
     title: String,
@@ -176,7 +177,7 @@ pub async fn pages(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Res
 }
 
 /// A page as its engine read it, with the task of each word.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PageWithTasks {
     page: Page,
     /// By the words' order; `None` where two words are one task.
@@ -198,7 +199,7 @@ pub async fn page(State(web): State<Arc<Web>>, Path((name, page)): Path<(String,
 }
 
 /// A page's words by how they stand.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PageMap {
     width: u32,
     height: u32,
@@ -206,7 +207,7 @@ pub struct PageMap {
 }
 
 /// A word on the map.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct MapWord {
     #[serde(flatten)]
     place: Rect,

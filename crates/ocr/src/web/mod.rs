@@ -5,8 +5,10 @@
 mod api;
 pub mod assets;
 mod collections;
+pub mod openapi;
 mod pictures;
 mod problem;
+pub mod reference;
 mod upload;
 
 use std::{path::PathBuf, sync::Arc};

@@ -201,3 +201,13 @@ async fn an_upload_keeps_the_convention_changes_the_title_and_leaves_nothing_beh
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
     assert_eq!(server.get("/v1/collections", None).await.body["collections"][0]["convention"]["name"], "diplomatic");
 }
+
+/// Seen to fail when the count is as wide as the machine's words: what the document calls too many was taken.
+#[tokio::test]
+async fn a_count_that_no_batch_has_is_refused() {
+    let server = with_sample();
+    let worker = server.join().await;
+    let status = async |n: &str| server.get(&format!("/v1/tasks?collection=sample&n={n}"), Some(&worker)).await.status;
+    assert_eq!((status("4294967295").await, status("4294967296").await), (StatusCode::OK, StatusCode::BAD_REQUEST));
+    assert_eq!(status("-1").await, StatusCode::BAD_REQUEST);
+}
