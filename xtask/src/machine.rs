@@ -44,8 +44,8 @@ pub const BENCH_NEEDS: [Need; 1] = [need("wrk", "wrk")];
 /// What the fault tests use beside Python: `cc` compiles the shim, `mount` makes small disks.
 pub const FAULT_NEEDS: [Need; 2] = [need("cc", "gcc"), need("mount", "mount")];
 
-/// Libraries that are not ours, to read the table and to send records with; pinned, so that a run next year is the same run.
-const PYTHON_PACKAGES: [&str; 8] = [
+/// Libraries that are not ours, to read the table, to send records and to read the API's document with; pinned, so that a run next year is the same run.
+const PYTHON_PACKAGES: [&str; 10] = [
     "deltalake==1.6.6",
     "pyarrow==26.0.1",
     "cloudevents==2.2.0",
@@ -54,6 +54,8 @@ const PYTHON_PACKAGES: [&str; 8] = [
     "paho-mqtt==2.2.0",
     "pynng==0.9.0",
     "trio==0.35.0",
+    "schemathesis==4.32.5",
+    "openapi-spec-validator==0.9.0",
 ];
 
 /// Source packages of PyPI that have the schemas of the formats that are written; pinned. The schemas are used for checks alone and are

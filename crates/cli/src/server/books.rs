@@ -6,14 +6,18 @@ use std::{
 };
 
 use anyhow::Result;
-use collector::admin::Question;
+use collector::{
+    admin::{Asked, Question},
+    api::OWNER,
+};
 use futures::FutureExt;
 use lake::Lake;
 use loader::{Audit, Handle, Loader};
 use queue::{Queue, journal::Journal};
-use record::{Clock, Error, SystemClock, TopicSchema};
+use record::{Api, Clock, Credential, Error, Operation, SystemClock, TopicSchema};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use super::{catch_up, journal_config, topics};
 use crate::{folder::Folder, settings::Settings};
@@ -24,17 +28,18 @@ pub const AUDIT_PATH: &str = "/v1/audit";
 pub const HOLD_PATH: &str = "/v1/hold";
 
 /// A hold that is asked for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// The one that is to last on; a new one where there is none.
     pub hold: Option<u64>,
     /// For how long from now; 0 ends it.
+    #[schema(maximum = 600)]
     pub seconds: u64,
 }
 
 /// What the owner may ask of a server's loader.
-pub fn questions(loader: &Handle) -> Vec<(&'static str, Question)> {
+pub fn questions(loader: &Handle) -> Vec<(&'static str, Asked, Question)> {
     let asked = loader.clone();
     let audit: Question = Arc::new(move |_| {
         let loader = asked.clone();
@@ -54,7 +59,38 @@ pub fn questions(loader: &Handle) -> Vec<(&'static str, Question)> {
         }
         .boxed()
     });
-    vec![(AUDIT_PATH, audit), (HOLD_PATH, hold)]
+    vec![(AUDIT_PATH, Asked::Get, audit), (HOLD_PATH, Asked::Post, hold)]
+}
+
+/// Describes these addresses.
+pub fn api() -> Api {
+    let mut api = Api::default();
+    let (audit, hold, held) = (api.schema::<Audit>(), api.schema::<Hold>(), api.schema::<loader::Held>());
+    let owner = |operation: Operation| {
+        operation.needs(Credential::Owner).refuses(&[
+            (401, "`not_the_owner`: no bearer token was shown"),
+            (403, "`not_the_owner`: the token is not the owner's"),
+            (500, "`internal`, `corrupt`: the request failed; the server's log says why"),
+            (503, "`unavailable`: it cannot be said now; `closed`: the server has to be restarted"),
+        ])
+    };
+    api.add(
+        owner(Operation::get(AUDIT_PATH, "audit", OWNER, "Whether the books balance"))
+            .details("Counts again, from the tables. It waits until what was stored before it has landed, and may take minutes.")
+            .answers_json(200, "What was found, whether it balances or not", audit),
+    );
+    api.add(
+        owner(Operation::post(HOLD_PATH, "hold", OWNER, "Keep the journal as it is for a while, for a backup"))
+            .body("application/json", hold, Some(serde_json::json!({ "seconds": 60 })))
+            .answers_json(200, "The hold, and where the journal ends", held)
+            .refuses(&[
+                (400, "`bad_body`; `invalid`: another form, or tables that are in no folder of the server's machine"),
+                (409, "`conflict`: the hold has lapsed"),
+                (413, "`bad_body`"),
+                (415, "`bad_body`: it is JSON"),
+            ]),
+    );
+    api
 }
 
 fn as_json(value: &impl Serialize) -> record::Result<serde_json::Value> {

@@ -3,6 +3,7 @@
 pub mod books;
 mod catch_up;
 mod doors;
+mod routes;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -12,14 +13,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use collector::{
-    admin::{self, Admin},
-    cors, http,
+    admin::Admin,
+    http,
     ingest::{self, Ingest},
     letters, rates,
     receipts::{self, Desk},
-    server, status,
+    server,
     tokens::Tokens,
-    websocket,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -29,7 +29,7 @@ use ocr::{
     live::{self, Live},
     report::Books,
     selection,
-    web::{self, Places, Web},
+    web::{Places, Web},
 };
 use queue::{
     Queue,
@@ -119,11 +119,13 @@ impl Server {
         let loading = tokio::spawn(opened.run(rest_shutdown.clone()));
         let (following, miscounted) = threads::follow(live.clone(), queue.clone(), partition, next, rest_shutdown.clone())?;
         let threads = vec![following, threads::refresh(live.clone(), clock.clone(), rest_shutdown.clone())?];
+        let described = topics::described(&declared);
         let entrances = topics::entrances(Arc::new(AnswerValidator::new(identity.clone(), live.clone())), declared);
         let ingest = Ingest::new(queue.clone(), entrances, clock.clone(), ingest_config(&settings))?;
         let tokens = Arc::new(Tokens::open(&folder.join(TOKENS_FILE))?);
         let ingest = Arc::new(ingest.with_tokens(tokens.clone()));
         let join_url = settings.join_url.clone().unwrap_or_else(|| format!("http://{}/", address::in_the_room(listening)));
+        let document = routes::document(&described, &ingest_config(&settings).caps, &join_url);
         let places = Places {
             collections: folder.join("collections"),
             selection: selection_of(&settings),
@@ -132,17 +134,13 @@ impl Server {
         };
         let web = Arc::new(Web::new(live.clone(), identity, places).ending_with(doors_shutdown.clone()));
         let records = http::Records::new(ingest.clone(), http::Config::default());
-        let routes = cors::open_to(records.router(), &settings.doors.cors_origins)?
-            .merge(websocket::router(ingest.clone(), websocket::Config::default()));
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
         let questions = books::questions(&loader);
         let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock, questions };
-        let routes = routes
-            .merge(receipts::router(desk))
-            .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
-            .merge(admin::router(admin))
-            .merge(web::router(web));
+        let metrics = record_metrics(rest_shutdown.clone());
+        let parts = routes::Parts { ingest: ingest.clone(), records: records.clone(), desk, metrics, admin, web };
+        let routes = routes::routes(parts, &settings.doors.cors_origins, &document)?;
         let doors = Doors::open(listener, &ingest, &settings.doors).await?;
         let further_doors = doors.addresses();
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.

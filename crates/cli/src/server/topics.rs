@@ -2,7 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use collector::{ingest::Entrance, json_schema::JsonSchema};
+use collector::{
+    api::{Described, Entry},
+    ingest::Entrance,
+    json_schema::JsonSchema,
+};
 use record::{AcceptAnyObject, Error, Result, Topic, TopicSchema, Validator};
 
 use crate::settings::{self, Settings};
@@ -20,6 +24,17 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// As the API's document has it.
+    pub fn described(&self) -> Described {
+        Described {
+            name: self.schema.topic.to_string(),
+            details: String::new(),
+            entry: if self.is_open { Entry::Anybody } else { Entry::Token },
+            json_schema: self.json_schema.as_ref().map(|json_schema| json_schema.source().clone()),
+            record_bytes_max: self.schema.payload_bytes_max,
+        }
+    }
+
     /// What its records have to pass at a door.
     pub fn entrance(self) -> Entrance {
         let entrance = Entrance::open(self.schema, Arc::new(AcceptAnyObject));
@@ -65,6 +80,18 @@ fn read_schema(path: &Path) -> Result<String> {
         return Err(Error::invalid(format!("a JSON Schema has at most {SCHEMA_BYTES_MAX} bytes")));
     }
     std::fs::read_to_string(path).map_err(failed)
+}
+
+/// All topics as the API's document has them.
+pub fn described(declared: &[Declared]) -> Vec<Described> {
+    let answers = Described {
+        name: TopicSchema::answers().topic.to_string(),
+        details: "An answer needs the worker's secret and the task's lease; others are rejected one by one.".to_owned(),
+        entry: Entry::Worker,
+        json_schema: Some(ocr::answer::json_schema()),
+        record_bytes_max: TopicSchema::answers().payload_bytes_max,
+    };
+    [answers].into_iter().chain(declared.iter().map(Declared::described)).collect()
 }
 
 /// The entrances of all topics: the crowd's answers with their own validator, then the declared ones.

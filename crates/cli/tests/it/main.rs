@@ -1,5 +1,6 @@
 //! The binary as its users run it: real processes, real sockets, real files.
 
+mod api;
 mod beside;
 mod books;
 mod browser;
