@@ -101,7 +101,7 @@ fn a_rejected_record_is_kept_and_sent_again_once_its_topic_takes_it() {
 
     // As long as the schema is what it was, nothing is taken, nothing is lost, and no second letter is kept.
     let told = fail(2, &mut run(folder, &["dead-letters", "retry", "--tag", "schema_mismatch"]));
-    assert!(told.contains("rejected=2"), "{told}");
+    assert!(told.contains("rejected: 2"), "{told}");
 
     server.end();
     assert_eq!(letters(folder).len(), 3);
@@ -177,10 +177,9 @@ fn dead_letters_are_looked_for_where_the_server_has_its_tables() {
     wait_until("the dead letter", || elsewhere.join("dead_letters").is_dir() && letters(folder).len() == 1);
     server.end();
     fail(2, &mut run(folder, &["dead-letters", "list"]));
-    assert_eq!(
-        succeed(run(folder, &["dead-letters", "list", "--json", "--lake"]).arg(&elsewhere)).stdout.split(|byte| *byte == b'\n').count(),
-        2
-    );
+    let elsewhere = elsewhere.to_str().expect("UTF-8");
+    let told = succeed(&mut run(folder, &["dead-letters", "list", "--json", "--lake", elsewhere])).stdout;
+    assert_eq!(told.iter().filter(|byte| **byte == b'\n').count(), 1);
 }
 
 #[test]
