@@ -42,6 +42,7 @@
 //! | `problem` | refusals as problem details |
 //! | `server` | HTTP's connections: time-outs, bounds, shutdown |
 //! | `listener` | the listeners of other doors: the same |
+//! | `tls` | TLS for both: the certificate, its renewal, and sockets with it |
 //! | `buffered` | their connections' bytes, in and out |
 //! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
 //! | `write_timeout` | a stream whose writes give up |
@@ -100,6 +101,7 @@ pub mod server;
 pub mod status;
 mod tail_ids;
 mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod unpack;
 pub mod websocket;

@@ -12,7 +12,6 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -23,8 +22,8 @@ use crate::{handles, telemetry};
 
 /// A listening socket.
 pub(crate) trait Listener {
-    /// A connection's bytes.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A connection.
+    type Stream: Send + 'static;
 
     /// The next connection, and where its peer is, if that is told.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;

@@ -1,4 +1,4 @@
-//! Serves routes over HTTP/1.1, and over HTTP/2 for who begins with it, on a listening socket: time-outs, a bound on connections, graceful shutdown. `cli` calls
+//! Serves routes over HTTP/1.1, and over HTTP/2 for who begins with it or agrees upon it (ALPN), on a door's sockets: time-outs, a bound on connections, graceful shutdown. `cli` calls
 //! [`run`] with the doors' routes and the product's merged.
 //!
 //! What hyper guards: the head of a request (its size, number of fields, and time, which is also how long a connection may
@@ -37,8 +37,9 @@ use hyper_util::{
 };
 use record::{Error, Result};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::AsyncWriteExt,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::{
     sync::CancellationToken,
@@ -53,6 +54,7 @@ use crate::{
     listener,
     problem::{self, Problem},
     telemetry,
+    tls::{self, Arrived, Sockets, Stream},
     write_timeout::WriteTimeout,
 };
 
@@ -100,7 +102,7 @@ impl Default for Config {
 ///
 /// # Errors
 /// `Invalid` for a read buffer that is too small, or no connection at all.
-pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(sockets: impl Into<Sockets>, app: impl Into<App>, config: Config, shutdown: CancellationToken) -> Result<()> {
     let App { records, routes } = app.into();
     if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) || config.listeners == 0 {
         return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max and listeners at least 1"));
@@ -119,16 +121,17 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
     let connections_max = handles::connections_max("http", config.connections_max, config.listeners);
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
+    let listener = sockets.into().speaking(&["h2", "http/1.1"]);
     loop {
         let accepted = tokio::select! {
             biased;
             () = server.shutdown.cancelled() => break,
             accepted = listener::accept("http", &listener, &places) => accepted,
         };
-        let Some((stream, address, place)) = accepted else { continue };
+        let Some((arrived, address, place)) = accepted else { continue };
         let place = Place::new(Arc::clone(&server), place, address, connections.token());
         let server = Arc::clone(&server);
-        connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
+        connections.spawn(async move { server.serve(arrived, Arc::new(place)).await });
     }
     // Whoever connects from now on is refused instead of waiting in the backlog.
     drop(listener);
@@ -281,14 +284,25 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(&self, mut stream: TcpStream, place: Arc<Place>) {
+    async fn serve(&self, arrived: Arrived, place: Arc<Place>) {
         let in_time = Duration::from_millis(self.config.header_timeout_ms);
-        let first = tokio::select! {
-            first = tokio::time::timeout(in_time, crate::http2::first_bytes(&mut stream)) => first,
+        let stream = tokio::select! {
+            stream = arrived.secured("http", in_time) => stream,
             () = self.shutdown.cancelled() => return,
         };
-        let Ok(Ok(first)) = first else { return };
-        let is_http2 = first == PREFACE;
+        let Some(mut stream) = stream else { return };
+        let first = tokio::select! {
+            first = timeout(in_time, crate::http2::first_bytes(&mut stream)) => first.ok(),
+            () = self.shutdown.cancelled() => None,
+        };
+        let Some(first) = first else {
+            // Of TLS the peer is told that nothing was cut off (close_notify).
+            let _told = timeout(Duration::from_millis(self.config.shutdown_timeout_ms), stream.shutdown()).await;
+            return;
+        };
+        let Ok(first) = first else { return };
+        // What was agreed upon holds; without TLS, or a client that offers nothing, its first bytes say.
+        let is_http2 = tls::protocol(&stream).map_or(first == PREFACE, |protocol| protocol == b"h2");
         let stream = TokioIo::new(WriteTimeout::new(stream, first, Duration::from_millis(self.config.write_timeout_ms)));
         let ended = if is_http2 { self.serve_http2(stream, place.address).await } else { self.serve_http1(stream, &place).await };
         if let Err(error) = ended {
@@ -297,7 +311,7 @@ impl Server {
         }
     }
 
-    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>, place: &Arc<Place>) -> hyper::Result<()> {
+    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<Stream>>, place: &Arc<Place>) -> hyper::Result<()> {
         let (service, place) = (self.service(place.address), Arc::clone(place));
         let service = service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
@@ -310,7 +324,7 @@ impl Server {
         self.until_end(connection, |connection| connection.graceful_shutdown(), std::future::pending()).await
     }
 
-    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>, address: Option<IpAddr>) -> hyper::Result<()> {
+    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<Stream>>, address: Option<IpAddr>) -> hyper::Result<()> {
         let activity = Activity::default();
         let (service, watched) = (self.service(address), activity.clone());
         let service = service_fn(move |request| {
@@ -356,7 +370,7 @@ impl Server {
         }
         graceful_shutdown(connection.as_mut());
         let in_time = Duration::from_millis(self.config.shutdown_timeout_ms);
-        tokio::time::timeout(in_time, connection).await.unwrap_or_else(|_| {
+        timeout(in_time, connection).await.unwrap_or_else(|_| {
             if self.shutdown.is_cancelled() {
                 self.cut_off.fetch_add(1, Ordering::Relaxed);
             }

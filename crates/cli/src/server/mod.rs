@@ -99,6 +99,7 @@ impl Server {
     /// What opening the folder's parts gives.
     pub async fn start(settings: Settings, mut folder: Folder, listener: TcpListener) -> Result<Self> {
         let declared = topics::declared(&settings)?;
+        let tls = doors::certificate(&settings.doors)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let listening = listener.local_addr()?;
         let url = format!("http://{}", address::here(listening));
@@ -143,8 +144,8 @@ impl Server {
             .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
             .merge(admin::router(admin))
             .merge(web::router(web));
-        let doors = Doors::open(listener, &ingest, &settings.doors).await?;
-        let further_doors = doors.addresses();
+        let doors = Doors::open(listener, tls, &ingest, &settings.doors).await?;
+        let (further_doors, is_on_loopback) = (doors.addresses(), doors.are_on_loopback());
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(doors.run(server::App::new(records, routes), ingest, doors_shutdown.clone()));
@@ -162,7 +163,7 @@ impl Server {
             threads,
             miscounted,
             lake_url,
-            is_on_loopback: listening.ip().is_loopback(),
+            is_on_loopback,
             topics: overview,
             _folder: folder,
         })
