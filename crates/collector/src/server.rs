@@ -36,11 +36,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use record::{Error, Result};
-use tokio::{
-    io::AsyncWriteExt,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -52,6 +48,7 @@ use crate::{
     http::Records,
     http2::{Activity, PREFACE, Watched},
     listener,
+    places::{self, Places},
     problem::{self, Problem},
     telemetry,
     tls::{self, Arrived, Sockets, Stream},
@@ -119,7 +116,7 @@ pub async fn run(sockets: impl Into<Sockets>, app: impl Into<App>, config: Confi
         shutdown,
     });
     let connections_max = handles::connections_max("http", config.connections_max, config.listeners);
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(connections_max);
     let connections = TaskTracker::new();
     let listener = sockets.into().speaking(&["h2", "http/1.1"]);
     loop {
@@ -192,7 +189,7 @@ const RESETS_MAX: usize = 20;
 /// A connection's place among those that the server takes. Given back when the last who needs it is done.
 struct Place {
     server: Arc<Server>,
-    _permit: OwnedSemaphorePermit,
+    _place: places::Place,
     /// Where its peer is.
     address: Option<IpAddr>,
     /// Shutdown waits for it.
@@ -200,9 +197,9 @@ struct Place {
 }
 
 impl Place {
-    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, address: Option<IpAddr>, tracked: TaskTrackerToken) -> Self {
+    fn new(server: Arc<Server>, place: places::Place, address: Option<IpAddr>, tracked: TaskTrackerToken) -> Self {
         telemetry::connections(server.open.fetch_add(1, Ordering::Relaxed) + 1);
-        Self { server, _permit: permit, address, _tracked: tracked }
+        Self { server, _place: place, address, _tracked: tracked }
     }
 }
 

@@ -195,6 +195,12 @@ pub(crate) fn key_readable_by_others(key: &Path) {
     tracing::warn!(key = %key.display(), "every account of this machine may read the private key of TLS: chmod o= KEY");
 }
 
+/// An address has its share of the connections, so one more was closed at once.
+pub(crate) fn connection_refused(door: &'static str) {
+    metrics::counter!("crowdread_connections_refused_total", "door" => door).increment(1);
+    tracing::debug!(door, "connection refused: its address has its share");
+}
+
 /// What shutdown left behind.
 pub(crate) fn shut_down(door: &'static str, cut_off: usize) {
     if cut_off == 0 {

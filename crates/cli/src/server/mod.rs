@@ -15,7 +15,7 @@ use collector::{
     admin::{self, Admin},
     cors, http,
     ingest::{self, Ingest},
-    letters, rates,
+    letters, newcomers, rates,
     receipts::{self, Desk},
     server, status,
     tokens::Tokens,
@@ -138,12 +138,12 @@ impl Server {
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
         let questions = books::questions(&loader, &lake_url);
-        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock, questions };
+        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock: clock.clone(), questions };
         let routes = routes
             .merge(receipts::router(desk))
             .merge(status::router(ingest.clone(), record_metrics(rest_shutdown.clone())))
             .merge(admin::router(admin))
-            .merge(web::router(web));
+            .merge(newcomers::limited(web::router(web), "/v1/workers", newcomers::Config::default(), clock));
         let doors = Doors::open(listener, tls, &ingest, &settings.doors).await?;
         let (further_doors, is_on_loopback) = (doors.addresses(), doors.are_on_loopback());
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
