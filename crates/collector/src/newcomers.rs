@@ -45,12 +45,11 @@ pub fn limited(routes: Router, path: &'static str, config: Config, clock: Arc<dy
         let rates = Arc::clone(&rates);
         async move {
             let is_asked = request.method() == Method::POST && request.uri().path() == path;
-            match http::address_of(&request).filter(|_| is_asked).and_then(Who::of_address) {
-                Some(who) => match rates.wait_ms(who) {
-                    Some(wait_ms) => return too_many(wait_ms).into_response(),
-                    None => rates.count(who, 1),
-                },
-                None => {}
+            if let Some(who) = http::address_of(&request).filter(|_| is_asked).and_then(Who::of_address) {
+                if let Some(wait_ms) = rates.wait_ms(who) {
+                    return too_many(wait_ms).into_response();
+                }
+                rates.count(who, 1);
             }
             next.run(request).await
         }

@@ -99,10 +99,8 @@ impl Doors {
             }
         };
         let renewing = async {
-            match &self.tls {
-                // When the system lets the signal not be caught, there is no renewal: said at once, and not when the certificate expires.
-                Some(tls) => tls.follow(end.clone())?.await,
-                None => {}
+            if let Some(tls) = &self.tls {
+                tls.follow(end.clone())?.await;
             }
             Ok(())
         };

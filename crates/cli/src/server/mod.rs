@@ -98,8 +98,7 @@ impl Server {
     /// # Errors
     /// What opening the folder's parts gives.
     pub async fn start(settings: Settings, mut folder: Folder, listener: TcpListener) -> Result<Self> {
-        let declared = topics::declared(&settings)?;
-        let tls = doors::certificate(&settings.doors)?;
+        let (declared, tls) = (topics::declared(&settings)?, doors::certificate(&settings.doors)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let listening = listener.local_addr()?;
         let url = format!("http://{}", address::here(listening));
