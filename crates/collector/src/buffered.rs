@@ -97,7 +97,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
             return Ok(());
         }
         let out = std::mem::take(&mut self.out);
-        timeout(in_time, self.stream.write_all(&out)).await?
+        let writing = async {
+            self.stream.write_all(&out).await?;
+            // TLS keeps what the socket does not take at once.
+            self.stream.flush().await
+        };
+        timeout(in_time, writing).await?
     }
 
     /// Ends the connection, and reads on for a while without looking: closing a socket with unread bytes resets it, and what was
@@ -114,3 +119,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         let _closed = timeout(in_time, closing).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What HTTP/2 needs that hyper does not guard: telling it from HTTP/1 by a connection's first bytes, and ending a
 //! connection on which nothing moves. `server` calls it.
 //!
-//! There is no TLS, hence no ALPN: a client begins with HTTP/2 because it knows (RFC 9113 section 3.3). hyper times the
+//! Without TLS, hence without ALPN, a client begins with HTTP/2 because it knows (RFC 9113 section 3.3). hyper times the
 //! head of an HTTP/1 request; of HTTP/2 it times nothing. A peer that sends half a head, answers pings and is otherwise
 //! silent, or never lets an answer flow (a window of 0), would hold a connection for ever.
 

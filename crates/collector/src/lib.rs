@@ -36,6 +36,7 @@
 //! | `handshake` | whose page a WebSocket is of, and its credential |
 //! | `receipts` | what became of a record, `GET /v1/records/{topic}/{id}` |
 //! | `tail_ids` | which ids stand in the queue |
+//! | `newcomers` | how many new workers one address may ask for |
 //! | `rates` | how many records a second one sender may bring |
 //! | `limits` | caps, and reading a body under them |
 //! | `unpack` | a packed body → its bytes |
@@ -43,6 +44,8 @@
 //! | `problem` | refusals as problem details |
 //! | `server` | HTTP's connections: time-outs, bounds, shutdown |
 //! | `listener` | the listeners of other doors: the same |
+//! | `tls` | TLS for both: the certificate, its renewal, and sockets with it |
+//! | `places` | how many connections there may be, and from one address |
 //! | `buffered` | their connections' bytes, in and out |
 //! | `http2` | telling HTTP/2 from HTTP/1; ending its idle connections |
 //! | `write_timeout` | a stream whose writes give up |
@@ -92,9 +95,11 @@ mod mqtt_packet;
 mod mqtt_session;
 mod mqtt_stream;
 mod mqtt_topics;
+pub mod newcomers;
 pub mod nng;
 mod nng_address;
 mod nng_message;
+mod places;
 pub mod problem;
 mod random;
 pub mod rates;
@@ -104,6 +109,7 @@ pub mod server;
 pub mod status;
 mod tail_ids;
 mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod unpack;
 pub mod websocket;

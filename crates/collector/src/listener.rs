@@ -1,4 +1,4 @@
-//! A listener of a door's own: takes connections while there are places for them, until shutdown, and then waits for those that it has.
+//! A listener of a door's own: takes connections while there are `places` for them, until shutdown, and then waits for those that it has.
 //! `mqtt` and `nng` run theirs through it; `server` shares how one is accepted.
 
 use std::{
@@ -12,19 +12,21 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{handles, telemetry};
+use crate::{
+    handles,
+    places::{Place, Places},
+    telemetry,
+};
 
 /// A listening socket.
 pub(crate) trait Listener {
-    /// A connection's bytes.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A connection.
+    type Stream: Send + 'static;
 
     /// The next connection, and where its peer is, if that is told.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
@@ -73,7 +75,7 @@ pub(crate) async fn run<L, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let Bounds { door, connections_max, listeners, shutdown_timeout_ms } = bounds;
-    let places = Arc::new(Semaphore::new(handles::connections_max(door, connections_max, listeners).min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(handles::connections_max(door, connections_max, listeners));
     let (connections, cut_off) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
     loop {
         let accepted = tokio::select! {
@@ -105,15 +107,17 @@ pub(crate) async fn run<L, F>(
     telemetry::shut_down(door, cut_off.load(Ordering::Relaxed));
 }
 
-/// A connection, once there is a place for it; nothing when the system gave none.
-pub(crate) async fn accept<L: Listener>(
-    door: &'static str,
-    listener: &L,
-    places: &Arc<Semaphore>,
-) -> Option<(L::Stream, Option<IpAddr>, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+/// A connection, once there is a place for it; nothing when the system gave none, or its address has enough.
+pub(crate) async fn accept<L: Listener>(door: &'static str, listener: &L, places: &Places) -> Option<(L::Stream, Option<IpAddr>, Place)> {
+    let free = places.free().await;
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, address, place)),
+        Ok((stream, address)) => {
+            let place = places.take(free, address);
+            if place.is_none() {
+                telemetry::connection_refused(door);
+            }
+            Some((stream, address, place?))
+        }
         Err(error) => {
             telemetry::accept_failed(door, &error);
             // Too many open files goes by when a connection ends; until then accept would fail at once, in a loop.

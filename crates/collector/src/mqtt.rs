@@ -1,4 +1,4 @@
-//! The MQTT door: a listener of its own for MQTT 3.1.1 and 5. `cli` calls [`run`] where the settings name an address.
+//! The MQTT door: a listener of its own for MQTT 3.1.1 and 5, with TLS too. `cli` calls [`run`] where the settings name an address.
 //!
 //! CONNECT → session claimed → PUBLISH → `mqtt_topics` (name → topic, payload → items) → `Ingest::submit` → PUBACK or PUBREC
 //!
@@ -25,7 +25,6 @@ use queue::Headroom;
 use record::{Error, Result};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -41,6 +40,7 @@ use crate::{
     mqtt_stream::{CONTROL_BYTES_MAX, Packets},
     mqtt_topics::Topics,
     telemetry,
+    tls::{Arrived, Sockets},
 };
 
 /// The name of the door, in records and metrics.
@@ -58,7 +58,7 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// How many listeners share the limit of open files, this one among them; as [`server::Config::listeners`](crate::server::Config::listeners).
     pub listeners: usize,
-    /// The time for a connection's CONNECT, in milliseconds.
+    /// The time for a connection's handshake (TLS), and again for its CONNECT, in milliseconds.
     pub connect_timeout_ms: u64,
     /// The time that a packet may take from its first byte to its last, in milliseconds.
     pub packet_timeout_ms: u64,
@@ -148,15 +148,16 @@ pub fn check_mappings(ingest: &Ingest, mappings: &[Mapping]) -> Result<()> {
 ///
 /// # Errors
 /// `Invalid` for a mapping that cannot be used, or for bounds that let nothing through.
-pub async fn run(listener: TcpListener, ingest: Arc<Ingest>, config: Config, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(sockets: impl Into<Sockets>, ingest: Arc<Ingest>, config: Config, shutdown: CancellationToken) -> Result<()> {
     let door = Arc::new(Door::new(ingest, config)?);
     let Config { connections_max, listeners, shutdown_timeout_ms, .. } = door.config;
     let bounds = Bounds { door: DOOR, connections_max, listeners, shutdown_timeout_ms };
-    let converse = |stream, address, shutdown| {
+    let converse = |arrived, address, shutdown| {
         let door = Arc::clone(&door);
-        async move { door.serve(stream, address, &shutdown).await }
+        async move { door.serve(arrived, address, &shutdown).await }
     };
-    listener::run(listener, bounds, shutdown, converse).await;
+    // Whatever protocol a client offers (ALPN), it is MQTT that is spoken.
+    listener::run(sockets.into().speaking(&[]), bounds, shutdown, converse).await;
     Ok(())
 }
 
@@ -174,14 +175,14 @@ impl Door {
         Ok(Self { ingest, topics, config, packet_bytes_max, budget, sessions })
     }
 
-    /// One connection, over whatever carries its bytes.
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
-        self: Arc<Self>,
-        stream: S,
-        address: Option<IpAddr>,
-        shutdown: &CancellationToken,
-    ) {
+    /// One connection, whatever carries its bytes.
+    async fn serve(self: Arc<Self>, arrived: Arrived, address: Option<IpAddr>, shutdown: &CancellationToken) {
         let _open = telemetry::Open::new("crowdread_mqtt_connections");
+        let stream = tokio::select! {
+            stream = arrived.secured(DOOR, Duration::from_millis(self.config.connect_timeout_ms)) => stream,
+            () = shutdown.cancelled() => None,
+        };
+        let Some(stream) = stream else { return };
         let mut packets = Packets::new(stream, self.budget.clone());
         // In a box of its own: what letting in needs is not kept for the rest of the connection.
         let greeted = tokio::select! {

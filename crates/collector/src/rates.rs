@@ -61,11 +61,17 @@ pub(crate) struct Rates {
     due: Cache<Who, Arc<AtomicU64>>,
     clock: Arc<dyn Clock>,
     config: Config,
+    burst_us: u64,
 }
 
 impl Rates {
     pub(crate) fn new(clock: Arc<dyn Clock>, config: Config) -> Self {
-        Self { due: Cache::new(SENDERS_MAX), clock, config }
+        Self { due: Cache::new(SENDERS_MAX), clock, config, burst_us: BURST_US }
+    }
+
+    /// A sender may be so far ahead of its rate, in place of ten seconds.
+    pub(crate) fn with_burst(self, burst_us: u64) -> Self {
+        Self { burst_us, ..self }
     }
 
     fn per_second(&self, who: Who) -> u64 {
@@ -81,7 +87,7 @@ impl Rates {
             return None;
         }
         let due = self.due.get(&who)?.load(Ordering::Relaxed);
-        let ahead = due.saturating_sub(self.clock.monotonic_micros()).saturating_sub(BURST_US);
+        let ahead = due.saturating_sub(self.clock.monotonic_micros()).saturating_sub(self.burst_us);
         (ahead > 0).then(|| ahead.div_ceil(1_000))
     }
 

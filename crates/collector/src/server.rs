@@ -1,4 +1,4 @@
-//! Serves routes over HTTP/1.1, and over HTTP/2 for who begins with it, on a listening socket: time-outs, a bound on connections, graceful shutdown. `cli` calls
+//! Serves routes over HTTP/1.1, and over HTTP/2 for who begins with it or agrees upon it (ALPN), on a door's sockets: time-outs, a bound on connections, graceful shutdown. `cli` calls
 //! [`run`] with the doors' routes and the product's merged.
 //!
 //! What hyper guards: the head of a request (its size, number of fields, and time, which is also how long a connection may
@@ -36,10 +36,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use record::{Error, Result};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -51,8 +48,10 @@ use crate::{
     http::Records,
     http2::{Activity, PREFACE, Watched},
     listener,
+    places::{self, Places},
     problem::{self, Problem},
     telemetry,
+    tls::{self, Arrived, Sockets, Stream},
     write_timeout::WriteTimeout,
 };
 
@@ -100,7 +99,7 @@ impl Default for Config {
 ///
 /// # Errors
 /// `Invalid` for a read buffer that is too small, or no connection at all.
-pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(sockets: impl Into<Sockets>, app: impl Into<App>, config: Config, shutdown: CancellationToken) -> Result<()> {
     let App { records, routes } = app.into();
     if config.read_buffer_bytes_max < 8192 || config.connections_max == Some(0) || config.listeners == 0 {
         return Err(Error::invalid("read_buffer_bytes_max must be at least 8192, connections_max and listeners at least 1"));
@@ -117,9 +116,10 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
         shutdown,
     });
     let connections_max = handles::connections_max("http", config.connections_max, config.listeners);
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(connections_max);
     let connections = TaskTracker::new();
     let mut ticking = std::pin::pin!(tick());
+    let listener = sockets.into().speaking(&["h2", "http/1.1"]);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -127,10 +127,10 @@ pub async fn run(listener: TcpListener, app: impl Into<App>, config: Config, shu
             accepted = listener::accept("http", &listener, &places) => accepted,
             never = &mut ticking => match never {},
         };
-        let Some((stream, address, place)) = accepted else { continue };
+        let Some((arrived, address, place)) = accepted else { continue };
         let place = Place::new(Arc::clone(&server), place, address, connections.token());
         let server = Arc::clone(&server);
-        connections.spawn(async move { server.serve(stream, Arc::new(place)).await });
+        connections.spawn(async move { server.serve(arrived, Arc::new(place)).await });
     }
     // Whoever connects from now on is refused instead of waiting in the backlog.
     drop(listener);
@@ -202,7 +202,7 @@ const RESETS_MAX: usize = 20;
 /// A connection's place among those that the server takes. Given back when the last who needs it is done.
 struct Place {
     server: Arc<Server>,
-    _permit: OwnedSemaphorePermit,
+    _place: places::Place,
     /// Where its peer is.
     address: Option<IpAddr>,
     /// Shutdown waits for it.
@@ -210,9 +210,9 @@ struct Place {
 }
 
 impl Place {
-    fn new(server: Arc<Server>, permit: OwnedSemaphorePermit, address: Option<IpAddr>, tracked: TaskTrackerToken) -> Self {
+    fn new(server: Arc<Server>, place: places::Place, address: Option<IpAddr>, tracked: TaskTrackerToken) -> Self {
         telemetry::connections(server.open.fetch_add(1, Ordering::Relaxed) + 1);
-        Self { server, _permit: permit, address, _tracked: tracked }
+        Self { server, _place: place, address, _tracked: tracked }
     }
 }
 
@@ -294,14 +294,25 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(&self, mut stream: TcpStream, place: Arc<Place>) {
+    async fn serve(&self, arrived: Arrived, place: Arc<Place>) {
         let in_time = Duration::from_millis(self.config.header_timeout_ms);
-        let first = tokio::select! {
-            first = tokio::time::timeout(in_time, crate::http2::first_bytes(&mut stream)) => first,
+        let stream = tokio::select! {
+            stream = arrived.secured("http", in_time) => stream,
             () = self.shutdown.cancelled() => return,
         };
-        let Ok(Ok(first)) = first else { return };
-        let is_http2 = first == PREFACE;
+        let Some(mut stream) = stream else { return };
+        let first = tokio::select! {
+            first = timeout(in_time, crate::http2::first_bytes(&mut stream)) => first.ok(),
+            () = self.shutdown.cancelled() => None,
+        };
+        let Some(first) = first else {
+            // Of TLS the peer is told that nothing was cut off (close_notify).
+            let _told = timeout(Duration::from_millis(self.config.shutdown_timeout_ms), stream.shutdown()).await;
+            return;
+        };
+        let Ok(first) = first else { return };
+        // What was agreed upon holds; without TLS, or a client that offers nothing, its first bytes say.
+        let is_http2 = tls::protocol(&stream).map_or(first == PREFACE, |protocol| protocol == b"h2");
         let stream = TokioIo::new(WriteTimeout::new(stream, first, Duration::from_millis(self.config.write_timeout_ms)));
         let ended = if is_http2 { self.serve_http2(stream, place.address).await } else { self.serve_http1(stream, &place).await };
         if let Err(error) = ended {
@@ -310,7 +321,7 @@ impl Server {
         }
     }
 
-    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<TcpStream>>, place: &Arc<Place>) -> hyper::Result<()> {
+    async fn serve_http1(&self, stream: TokioIo<WriteTimeout<Stream>>, place: &Arc<Place>) -> hyper::Result<()> {
         let (service, place) = (self.service(place.address), Arc::clone(place));
         let service = service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
@@ -323,7 +334,7 @@ impl Server {
         self.until_end(connection, |connection| connection.graceful_shutdown(), std::future::pending()).await
     }
 
-    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<TcpStream>>, address: Option<IpAddr>) -> hyper::Result<()> {
+    async fn serve_http2(&self, stream: TokioIo<WriteTimeout<Stream>>, address: Option<IpAddr>) -> hyper::Result<()> {
         let activity = Activity::default();
         let (service, watched) = (self.service(address), activity.clone());
         let service = service_fn(move |request| {
@@ -369,7 +380,7 @@ impl Server {
         }
         graceful_shutdown(connection.as_mut());
         let in_time = Duration::from_millis(self.config.shutdown_timeout_ms);
-        tokio::time::timeout(in_time, connection).await.unwrap_or_else(|_| {
+        timeout(in_time, connection).await.unwrap_or_else(|_| {
             if self.shutdown.is_cancelled() {
                 self.cut_off.fetch_add(1, Ordering::Relaxed);
             }

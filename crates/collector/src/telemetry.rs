@@ -1,6 +1,9 @@
 //! What the doors count and log: a metric and its log line are one function here. `ingest` and `http` call it.
 
-use std::sync::{PoisonError, RwLock};
+use std::{
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 use metrics::Counter;
 use record::{Door, Error, Outcome, Topic};
@@ -167,6 +170,35 @@ pub(crate) fn handles_not_raised(error: &std::io::Error) {
 pub(crate) fn accept_failed(door: &'static str, error: &std::io::Error) {
     metrics::counter!(format!("crowdread_{door}_accept_errors_total")).increment(1);
     tracing::warn!(door, %error, "cannot accept a connection; trying again");
+}
+
+/// A client and a door did not agree upon TLS; why, in one word. Anybody can bring that about, so it is not for the log.
+pub(crate) fn handshake_failed(door: &'static str, reason: &'static str, error: &std::io::Error) {
+    metrics::counter!("crowdread_tls_handshakes_failed_total", "door" => door, "reason" => reason).increment(1);
+    tracing::debug!(door, reason, %error, "TLS handshake failed");
+}
+
+/// New connections are shown another certificate from now on.
+pub(crate) fn certificate_renewed(certificate: &Path) {
+    metrics::counter!("crowdread_tls_certificates_renewed_total").increment(1);
+    tracing::info!(certificate = %certificate.display(), "the new certificate is in force for new connections");
+}
+
+/// What stands in place of the certificate cannot be used.
+pub(crate) fn certificate_not_renewed(error: &Error) {
+    metrics::counter!("crowdread_tls_certificates_unusable_total").increment(1);
+    tracing::error!(%error, "the new certificate or its key cannot be used; the old one stays in force and expires in its time");
+}
+
+/// Other accounts of this machine can take the server's part.
+pub(crate) fn key_readable_by_others(key: &Path) {
+    tracing::warn!(key = %key.display(), "every account of this machine may read the private key of TLS: chmod o= KEY");
+}
+
+/// An address has its share of the connections, so one more was closed at once.
+pub(crate) fn connection_refused(door: &'static str) {
+    metrics::counter!("crowdread_connections_refused_total", "door" => door).increment(1);
+    tracing::debug!(door, "connection refused: its address has its share");
 }
 
 /// What shutdown left behind.

@@ -51,6 +51,9 @@ fn greet(server: &Server) -> Result<()> {
     for (door, address) in server.further_doors() {
         say(format_args!("  {door:<7} {address}"));
     }
+    if read.starts_with("http://") && server.further_doors().iter().any(|(door, _)| *door == "https") {
+        say("  the QR code and the board lead past TLS: set join_url to https://, the certificate's name and the port");
+    }
     say(format_args!("  table   {}", server.table()));
     let topics = server.topics().iter().map(|(name, is_open)| if *is_open { name.clone() } else { format!("{name} (with a token)") });
     say(format_args!("  topics  {}", topics.collect::<Vec<_>>().join(", ")));

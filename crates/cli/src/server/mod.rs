@@ -16,7 +16,7 @@ use collector::{
     admin::Admin,
     http,
     ingest::{self, Ingest},
-    letters, rates,
+    letters, newcomers, rates,
     receipts::{self, Desk},
     server,
     tokens::Tokens,
@@ -98,7 +98,7 @@ impl Server {
     /// # Errors
     /// What opening the folder's parts gives.
     pub async fn start(settings: Settings, mut folder: Folder, listener: TcpListener) -> Result<Self> {
-        let declared = topics::declared(&settings)?;
+        let (declared, tls) = (topics::declared(&settings)?, doors::certificate(&settings.doors)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let listening = listener.local_addr()?;
         let url = format!("http://{}", address::here(listening));
@@ -137,12 +137,12 @@ impl Server {
         let desk = Desk::new(ingest.clone(), queue.clone(), Arc::new(loader.clone()), receipts::Config::default())?;
         tokio::spawn(desk.clone().follow(rest_shutdown.clone()));
         let questions = books::questions(&loader);
-        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock, questions };
+        let admin = Admin { ingest: ingest.clone(), tokens, owner_token: owner.token.clone(), clock: clock.clone(), questions };
         let metrics = record_metrics(rest_shutdown.clone());
-        let parts = routes::Parts { ingest: ingest.clone(), records: records.clone(), desk, metrics, admin, web };
+        let parts = routes::Parts { ingest: ingest.clone(), records: records.clone(), desk, metrics, admin, web, clock };
         let routes = routes::routes(parts, &settings.doors.cors_origins, &document)?;
-        let doors = Doors::open(listener, &ingest, &settings.doors).await?;
-        let further_doors = doors.addresses();
+        let doors = Doors::open(listener, tls, &ingest, &settings.doors).await?;
+        let (further_doors, is_on_loopback) = (doors.addresses(), doors.are_on_loopback());
         // Before anybody can get an answer: who does, and then looks for the owner, finds it.
         folder.announce(&owner)?;
         let doors = tokio::spawn(doors.run(server::App::new(records, routes), ingest, doors_shutdown.clone()));
@@ -160,7 +160,7 @@ impl Server {
             threads,
             miscounted,
             lake_url,
-            is_on_loopback: listening.ip().is_loopback(),
+            is_on_loopback,
             topics: overview,
             _folder: folder,
         })

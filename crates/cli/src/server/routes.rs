@@ -9,12 +9,13 @@ use collector::{
     cors, http,
     ingest::Ingest,
     limits::Caps,
+    newcomers,
     receipts::{self, Desk},
     status, websocket,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use ocr::web::{self, Web, openapi, reference};
-use record::Result;
+use record::{Clock, Result};
 use serde_json::{Value, json};
 
 use super::books;
@@ -27,6 +28,7 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
     pub admin: Admin,
     pub web: Arc<Web>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Everything that the server answers.
@@ -40,7 +42,7 @@ pub fn routes(parts: Parts, cors_origins: &[String], document: &Value) -> Result
         .merge(receipts::router(parts.desk))
         .merge(status::router(parts.ingest, parts.metrics))
         .merge(admin::router(parts.admin))
-        .merge(web::router(parts.web))
+        .merge(newcomers::limited(web::router(parts.web), "/v1/workers", newcomers::Config::default(), parts.clock))
         .merge(reference::router(document)))
 }
 

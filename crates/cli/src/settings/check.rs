@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive};
 
-use super::{Mqtt, Settings, Topic};
+use figment::value::magic::RelativePathBuf;
+
+use super::{Doors, Mqtt, Settings, Topic};
 
 /// The smallest segment: the largest record (64 KiB) and a door's smallest body fit in many times.
 const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 20)..=(1 << 30);
@@ -57,6 +59,7 @@ pub fn first_wrong(settings: &Settings) -> Option<Wrong> {
         .or_else(|| within("dead_letters.bytes_per_day_max", dead_letters.bytes_per_day_max, (1 << 20)..=(1 << 50)))
         .or_else(|| within("dead_letters.burst_bytes_max", dead_letters.burst_bytes_max, (8 << 20)..=(1 << 40)))
         .or_else(|| within("doors.connections_max", doors.connections_max.unwrap_or(1) as u64, 1..=(1 << 20)))
+        .or_else(|| tls_wrong(doors))
         .or_else(|| mqtt_wrong(&doors.mqtt))
         .or_else(|| {
             let wrong = doors.nng.listen.as_ref().filter(|listen| listen.parse::<collector::nng::Address>().is_err())?;
@@ -85,14 +88,28 @@ fn wrong_topic(name: &str, topic: &Topic, body_bytes_max: u64) -> Option<Wrong> 
         })
 }
 
+/// An address to listen on that is none.
+fn no_address(setting: &str, listen: Option<&String>, example: &str) -> Option<Wrong> {
+    let found = listen.filter(|listen| listen.parse::<SocketAddr>().is_err())?;
+    unless(false, setting, found, format!("an address such as {example}"))
+}
+
+fn tls_wrong(doors: &Doors) -> Option<Wrong> {
+    let tls = &doors.tls;
+    let wants = [("doors.tls.listen", &tls.listen), ("doors.mqtt.tls_listen", &doors.mqtt.tls_listen)];
+    let wants = wants.iter().find_map(|(setting, listen)| listen.is_some().then_some(*setting));
+    let missing = |setting, path: &Option<RelativePathBuf>, what| {
+        let wants = wants.filter(|_| path.as_ref().is_none_or(|path| path.original().as_os_str().is_empty()))?;
+        unless(false, setting, "nothing", format!("the file of {what}, as {wants} is set"))
+    };
+    no_address("doors.tls.listen", tls.listen.as_ref(), "0.0.0.0:8443")
+        .or_else(|| missing("doors.tls.certificate", &tls.certificate, "the certificate in PEM"))
+        .or_else(|| missing("doors.tls.key", &tls.key, "its private key in PEM"))
+}
+
 fn mqtt_wrong(mqtt: &Mqtt) -> Option<Wrong> {
-    let is_address = |listen: &String| listen.parse::<SocketAddr>().is_ok();
-    let listen = mqtt.listen.as_ref().filter(|listen| !is_address(listen));
-    let wrong_listen = listen.map(|listen| Wrong {
-        setting: "doors.mqtt.listen".to_owned(),
-        found: listen.clone(),
-        expected: "an address such as 127.0.0.1:1883".to_owned(),
-    });
+    let wrong_listen = no_address("doors.mqtt.listen", mqtt.listen.as_ref(), "127.0.0.1:1883")
+        .or_else(|| no_address("doors.mqtt.tls_listen", mqtt.tls_listen.as_ref(), "0.0.0.0:8883"));
     wrong_listen.or_else(|| {
         let (mapping, expected) = mqtt.topics.iter().find_map(|mapping| Some((mapping, mapping.wrong()?)))?;
         Some(Wrong { setting: "doors.mqtt.topics".to_owned(), found: format!("{mapping:?}"), expected })

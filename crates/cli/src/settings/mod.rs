@@ -68,10 +68,26 @@ pub struct Doors {
     pub token_records_per_second_max: u32,
     /// The most connections of each door at a time; where nothing is said 16,384, or as many as the limit of open files lets it have.
     pub connections_max: Option<usize>,
+    /// The certificate, and the socket for HTTP with it.
+    pub tls: Tls,
     /// The MQTT door.
     pub mqtt: Mqtt,
     /// The NNG door.
     pub nng: Nng,
+}
+
+/// TLS: the certificate of all doors, and HTTP's socket with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The address to listen on for HTTP over TLS, beside `listen`; without one there is none.
+    pub listen: Option<String>,
+    /// The file of the certificate, followed by those that it was signed with; its place is told from the settings file's own.
+    #[serde(serialize_with = "relative")]
+    pub certificate: Option<RelativePathBuf>,
+    /// The file of its private key; likewise.
+    #[serde(serialize_with = "relative")]
+    pub key: Option<RelativePathBuf>,
 }
 
 /// The MQTT door.
@@ -80,6 +96,8 @@ pub struct Doors {
 pub struct Mqtt {
     /// The address to listen on; without one the door stays shut.
     pub listen: Option<String>,
+    /// The same for TLS.
+    pub tls_listen: Option<String>,
     /// Which of MQTT's topics are ours, beside those that have our topics' names.
     pub topics: Vec<Mapping>,
 }
@@ -100,7 +118,7 @@ pub struct Nng {
 pub struct Topic {
     /// The file of the JSON Schema that its records keep to; its place is told from the settings file's own. Without one the topic takes
     /// any JSON object, and keeps it as JSON text.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "schema_path")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "relative")]
     pub schema: Option<RelativePathBuf>,
     /// The largest record, in bytes.
     #[serde(default = "record_bytes_max")]
@@ -110,7 +128,7 @@ pub struct Topic {
     pub open: bool,
 }
 
-fn schema_path<S: serde::Serializer>(path: &Option<RelativePathBuf>, out: S) -> std::result::Result<S::Ok, S::Error> {
+fn relative<S: serde::Serializer>(path: &Option<RelativePathBuf>, out: S) -> std::result::Result<S::Ok, S::Error> {
     match path {
         Some(path) => path.serialize_relative(out),
         None => out.serialize_none(),
@@ -180,7 +198,8 @@ impl Default for Settings {
                 address_records_per_second_max: rates.address_records_per_second_max,
                 token_records_per_second_max: rates.token_records_per_second_max,
                 connections_max: None,
-                mqtt: Mqtt { listen: None, topics: Vec::new() },
+                tls: Tls::default(),
+                mqtt: Mqtt { listen: None, tls_listen: None, topics: Vec::new() },
                 nng: Nng { listen: None, topic: collector::nng::Config::default().topic },
             },
             topics: BTreeMap::from([("events".to_owned(), Topic { schema: None, record_bytes_max: record_bytes_max(), open: true })]),

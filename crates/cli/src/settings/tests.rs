@@ -26,6 +26,27 @@ fn a_setting_that_cannot_be_is_named() {
     );
     assert_eq!(wrong(|settings| settings.doors.mqtt.listen = Some("127.0.0.1:1883".to_owned())), None);
     assert_eq!(wrong(|settings| settings.doors.mqtt.listen = Some("1883".to_owned())).as_deref(), Some("doors.mqtt.listen"));
+    for listen in ["8443", "localhost:8443"] {
+        assert_eq!(wrong(|settings| settings.doors.tls.listen = Some(listen.to_owned())).as_deref(), Some("doors.tls.listen"));
+        assert_eq!(wrong(|settings| settings.doors.mqtt.tls_listen = Some(listen.to_owned())).as_deref(), Some("doors.tls.certificate"));
+    }
+    let tls = |certificate: Option<&str>, key: Option<&str>, change: fn(&mut Settings)| {
+        wrong(|settings| {
+            settings.doors.tls.certificate = certificate.map(Into::into);
+            settings.doors.tls.key = key.map(Into::into);
+            change(settings);
+        })
+    };
+    let https = |settings: &mut Settings| settings.doors.tls.listen = Some("0.0.0.0:8443".to_owned());
+    let mqtts = |settings: &mut Settings| settings.doors.mqtt.tls_listen = Some("0.0.0.0:8883".to_owned());
+    for change in [https, mqtts] {
+        assert_eq!(tls(None, Some("key.pem"), change).as_deref(), Some("doors.tls.certificate"));
+        assert_eq!(tls(Some("chain.pem"), None, change).as_deref(), Some("doors.tls.key"));
+        assert_eq!(tls(Some("chain.pem"), Some(""), change).as_deref(), Some("doors.tls.key"));
+        assert_eq!(tls(Some("chain.pem"), Some("key.pem"), change), None);
+    }
+    let wrong_mqtts = |settings: &mut Settings| settings.doors.mqtt.tls_listen = Some("8883".to_owned());
+    assert_eq!(tls(Some("chain.pem"), Some("key.pem"), wrong_mqtts).as_deref(), Some("doors.mqtt.tls_listen"));
     let mapping = |filter: &str| collector::mqtt::Mapping { filter: filter.to_owned(), topic: "events".to_owned(), topic_field: None };
     assert_eq!(wrong(|settings| settings.doors.mqtt.topics = vec![mapping("sensors/#")]), None);
     let mappings = vec![mapping("sensors/#"), mapping("#/sensors")];

@@ -18,5 +18,6 @@ mod nng;
 mod programs;
 mod stream;
 mod table;
+mod tls;
 mod topics;
 mod truth;

@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt};
 use record::Result;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -16,6 +16,8 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, protocol::Role},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::tls_client::{Certified, Wire, wire};
 
 /// No test waits longer for anything: a failure, not a measure.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -71,17 +73,27 @@ pub fn app(ingest: Arc<Ingest>, config: http::Config) -> server::App {
 /// A server on a free port of the loopback.
 pub struct Server {
     pub address: SocketAddr,
+    /// What it shows, where it speaks TLS.
+    pub certified: Option<Certified>,
     pub shutdown: CancellationToken,
     pub running: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
 impl Server {
     pub async fn start(app: impl Into<server::App> + Send + 'static, config: server::Config) -> Self {
+        Self::start_over(app, config, None).await
+    }
+
+    /// With TLS, where there is a certificate.
+    pub async fn start_over(app: impl Into<server::App> + Send + 'static, config: server::Config, certified: Option<Certified>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(server::run(listener, app, config, shutdown.clone()));
-        Self { address, shutdown, running: tokio::sync::Mutex::new(Some(running)) }
+        let running = match &certified {
+            None => tokio::spawn(server::run(listener, app, config, shutdown.clone())),
+            Some(certified) => tokio::spawn(server::run(certified.sockets(listener), app, config, shutdown.clone())),
+        };
+        Self { address, certified, shutdown, running: tokio::sync::Mutex::new(Some(running)) }
     }
 
     pub async fn ended(&self) {
@@ -93,6 +105,11 @@ impl Server {
         TcpStream::connect(self.address).await.expect("the server listens")
     }
 
+    /// A connection in the way that the server is spoken to.
+    pub async fn wire(&self, protocols: &[&str]) -> Wire {
+        wire(self.address, self.certified.as_ref(), protocols).await
+    }
+
     /// Writes bytes on a connection of its own and reads until the server closes it.
     pub async fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
@@ -102,12 +119,12 @@ impl Server {
 }
 
 /// All that the server still says on a connection, as text.
-pub async fn read_to_close(stream: &mut TcpStream) -> String {
+pub async fn read_to_close(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(bytes_to_close(stream).await).expect("UTF-8")
 }
 
 /// All that the server still says on a connection. A reset counts as its end.
-pub async fn bytes_to_close(stream: &mut TcpStream) -> Vec<u8> {
+pub async fn bytes_to_close(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut all = Vec::new();
     let reading = async {
         let mut buffer = [0; 4096];
@@ -167,7 +184,7 @@ impl Door for Http {
 }
 
 /// The client's side of a WebSocket.
-pub struct Socket(pub WebSocketStream<TcpStream>);
+pub struct Socket(pub WebSocketStream<Wire>);
 
 /// What a WebSocket says next.
 #[derive(Debug, PartialEq)]
@@ -183,7 +200,7 @@ pub enum Said {
 impl Socket {
     /// Asks for an upgrade, with further fields of the head; gives the head of the answer with the socket, or status and problem.
     pub async fn open(server: &Server, topic: &str, fields: &[(&str, &str)]) -> Result<(Self, String), (u16, Value)> {
-        let mut stream = server.connect().await;
+        let mut stream = server.wire(&["http/1.1"]).await;
         let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
             "GET /v1/stream/{topic} HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
@@ -248,17 +265,17 @@ impl Socket {
     }
 }
 
-/// The WebSocket door; each request is a connection's first message.
-pub struct WebSocket {
+/// The WebSocket door, over TLS or not; each request is a connection's first message.
+pub struct WebSocket<const TLS: bool = false> {
     server: Arc<Server>,
 }
 
-impl Door for WebSocket {
+impl<const TLS: bool> Door for WebSocket<TLS> {
     const NAME: &'static str = "websocket";
 
     async fn open(ingest: Arc<Ingest>) -> Self {
         let app = websocket::router(ingest, websocket::Config::default());
-        Self { server: Arc::new(Server::start(app, server::Config::default()).await) }
+        Self { server: Arc::new(Server::start_over(app, server::Config::default(), TLS.then(Certified::new)).await) }
     }
 
     async fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> Answer {

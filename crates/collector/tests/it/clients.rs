@@ -50,7 +50,7 @@ pub async fn python_at(address: &str, script: &str) -> Value {
 }
 
 /// Runs curl; what it prints ends with the status in a line of its own.
-async fn curl(args: &[&str], url: &str) -> (u16, String) {
+pub async fn curl(args: &[&str], url: &str) -> (u16, String) {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--max-time", "30", "--noproxy", "*", "--write-out", "\n%{http_code}"]).args(args).arg(url);
     let said = run(command).await;

@@ -274,6 +274,9 @@ macro_rules! conformance {
 
 conformance!(http: Http);
 conformance!(http2: Http2);
+conformance!(http2_over_tls: Http2<true>);
 conformance!(websocket: WebSocket);
+conformance!(websocket_over_tls: WebSocket<true>);
 conformance!(mqtt: Mqtt);
+conformance!(mqtt_over_tls: Mqtt<true>);
 conformance!(nng: Nng);

@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge: the suite of all doors over it, and peers that mean no good.
+//! HTTP/2 by prior knowledge, and with TLS by agreement: the suite of all doors over it, and peers that mean no good.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,17 +15,18 @@ use tokio::{
 use crate::{
     client::{Answer, DEADLINE, Door, Server, answer_of, app},
     rigged::{Rigged, ingest},
+    tls_client::Certified,
 };
 
-/// The HTTP door over HTTP/2.
-pub struct Http2 {
+/// The HTTP door over HTTP/2, with TLS or not.
+pub struct Http2<const TLS: bool = false> {
     server: Arc<Server>,
 }
 
 type Running = JoinHandle<Result<(), h2::Error>>;
 
 async fn connect(server: &Server, builder: &h2::client::Builder) -> (SendRequest<Bytes>, Running) {
-    let (client, connection) = builder.handshake(server.connect().await).await.expect("HTTP/2");
+    let (client, connection) = builder.handshake(server.wire(&["h2"]).await).await.expect("HTTP/2");
     (client, tokio::spawn(connection))
 }
 
@@ -49,12 +50,12 @@ async fn post(client: SendRequest<Bytes>, request: Request<()>, body: Vec<u8>) -
     Ok((status, serde_json::from_slice(&whole).unwrap_or_default()))
 }
 
-impl Door for Http2 {
+impl<const TLS: bool> Door for Http2<TLS> {
     const NAME: &'static str = "http";
 
     async fn open(ingest: Arc<Ingest>) -> Self {
         let app = app(ingest, http::Config::default());
-        Self { server: Arc::new(Server::start(app, server::Config::default()).await) }
+        Self { server: Arc::new(Server::start_over(app, server::Config::default(), TLS.then(Certified::new)).await) }
     }
 
     async fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> Answer {

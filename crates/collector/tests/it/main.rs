@@ -19,4 +19,7 @@ mod nng_clients;
 mod packed;
 mod property;
 mod rigged;
+mod tls;
+mod tls_client;
+mod tls_clients;
 mod websocket;

@@ -8,27 +8,40 @@ use record::Result;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Answer, DEADLINE, Door, bytes_to_close, spread};
+use crate::{
+    client::{Answer, DEADLINE, Door, bytes_to_close, spread},
+    tls_client::{Certified, Wire, wire},
+};
 
 /// The door on a free port of the loopback.
 pub struct Broker {
     pub address: SocketAddr,
+    /// What it shows, where it speaks TLS.
+    pub certified: Option<Certified>,
     pub shutdown: CancellationToken,
     running: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
 impl Broker {
     pub async fn start(ingest: Arc<Ingest>, config: mqtt::Config) -> Self {
+        Self::start_over(ingest, config, None).await
+    }
+
+    /// With TLS, where there is a certificate.
+    pub async fn start_over(ingest: Arc<Ingest>, config: mqtt::Config, certified: Option<Certified>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(mqtt::run(listener, ingest, config, shutdown.clone()));
-        Self { address, shutdown, running: tokio::sync::Mutex::new(Some(running)) }
+        let running = match &certified {
+            None => tokio::spawn(mqtt::run(listener, ingest, config, shutdown.clone())),
+            Some(certified) => tokio::spawn(mqtt::run(certified.sockets(listener), ingest, config, shutdown.clone())),
+        };
+        Self { address, certified, shutdown, running: tokio::sync::Mutex::new(Some(running)) }
     }
 
     pub async fn ended(&self) {
@@ -36,8 +49,9 @@ impl Broker {
         tokio::time::timeout(DEADLINE, running).await.expect("in time").expect("no panic").expect("no error");
     }
 
-    pub async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.expect("the door listens")
+    /// A connection in the way that the door is spoken to.
+    pub async fn connect(&self) -> Wire {
+        wire(self.address, self.certified.as_ref(), &["mqtt"]).await
     }
 
     /// A client of MQTT 5 with a clean start.
@@ -80,7 +94,7 @@ pub enum Heard {
 }
 
 pub struct Client {
-    pub stream: TcpStream,
+    pub stream: Wire,
     pub version: Protocol,
 }
 
@@ -189,16 +203,16 @@ pub fn first_word(reason: Option<&str>) -> String {
     reason.unwrap_or_default().split(':').next().unwrap_or_default().to_owned()
 }
 
-/// The MQTT door, in version 5, which can say what becomes of each record. Each request is one PUBLISH of QoS 1 on a connection of its own.
-pub struct Mqtt {
+/// The MQTT door, over TLS or not, in version 5, which can say what becomes of each record. Each request is one PUBLISH of QoS 1 on a connection of its own.
+pub struct Mqtt<const TLS: bool = false> {
     broker: Arc<Broker>,
 }
 
-impl Door for Mqtt {
+impl<const TLS: bool> Door for Mqtt<TLS> {
     const NAME: &'static str = "mqtt";
 
     async fn open(ingest: Arc<Ingest>) -> Self {
-        Self { broker: Arc::new(Broker::start(ingest, mqtt::Config::default()).await) }
+        Self { broker: Arc::new(Broker::start_over(ingest, mqtt::Config::default(), TLS.then(Certified::new)).await) }
     }
 
     async fn send(&self, topic: &str, records: &[Vec<u8>], credential: Option<&str>) -> Answer {

@@ -9,7 +9,6 @@ use record::ErrorKind;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Duration, sleep, timeout},
 };
 use tokio_tungstenite::tungstenite::{
@@ -365,7 +364,7 @@ async fn frames_that_are_none_close_the_connection() {
         (&[0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1, 0, 0, 0, 0], 1009),
     ];
     for (bytes, code) in cases {
-        let mut stream: TcpStream = Socket::events(&server).await.0.into_inner();
+        let mut stream = Socket::events(&server).await.0.into_inner();
         stream.write_all(&[&frame(0x81, b"{}"), bytes].concat()).await.expect("written");
         let mut head = [0; 2];
         stream.read_exact(&mut head).await.expect("an answer");

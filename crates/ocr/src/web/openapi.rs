@@ -47,7 +47,11 @@ fn reading(api: &mut Api) {
         Operation::post("/v1/workers", "new_worker", READING, "Become a worker")
             .details("A worker is anonymous: a secret that nobody else has.")
             .answers_json(201, "The worker; the secret is shown here and nowhere else", worker)
-            .refuses(&[FAILED, NOT_NOW]),
+            .refuses(&[
+                (429, "`too_many_requests`: more new workers from one address than a room full of people asks for"),
+                FAILED,
+                NOT_NOW,
+            ]),
     );
     let count = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 20 });
     api.add(

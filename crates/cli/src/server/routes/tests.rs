@@ -82,8 +82,9 @@ fn server() -> Server {
         records: http::Records::new(ingest.clone(), http::Config::default()),
         desk: Desk::new(ingest.clone(), queue, Arc::new(Nothing), receipts::Config::default()).unwrap(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
-        admin: Admin { ingest: ingest.clone(), tokens, owner_token: OWNER.to_owned(), clock, questions },
+        admin: Admin { ingest: ingest.clone(), tokens, owner_token: OWNER.to_owned(), clock: clock.clone(), questions },
         web: Arc::new(Web::new(live, identity, places)),
+        clock,
         ingest,
     };
     Server { routes: routes(parts, &[], &document).unwrap(), document, _folder: folder }
