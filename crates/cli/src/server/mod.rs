@@ -16,7 +16,7 @@ use collector::{
     admin::Admin,
     http,
     ingest::{self, Ingest},
-    letters, newcomers, rates,
+    letters, rates,
     receipts::{self, Desk},
     server,
     tokens::Tokens,
