@@ -20,7 +20,7 @@ use crate::{machine, peers, workspace};
 /// Rounds where nothing is said.
 const ROUNDS: usize = 5;
 /// How long a load runs, in seconds.
-const SECONDS: &str = "4";
+const SECONDS: &str = "3";
 /// Lines of a request with many.
 const LINES: usize = 100;
 /// One record of the topic that the server is told of.

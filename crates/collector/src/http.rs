@@ -253,7 +253,7 @@ pub(crate) fn headroom_low(retry_after_ms: u64) -> Problem {
 }
 
 /// RFC 6585 section 4.
-fn too_many_records_a_second(retry_after_ms: u64) -> Problem {
+pub(crate) fn too_many_records_a_second(retry_after_ms: u64) -> Problem {
     let detail = "more records a second than one sender may bring; nothing of this request was stored: send it again later";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after_ms(retry_after_ms)
 }

@@ -29,6 +29,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use queue::Headroom;
 use record::{Error, Outcome, Result};
 use serde::Serialize;
 use tokio::{
@@ -188,6 +189,13 @@ impl Door {
         let topic = topic.unwrap_or_else(|| self.config.topic.clone());
         let caps = self.ingest.caps(&topic).ok_or_else(|| http::unknown_topic(&self.ingest, &topic))?;
         self.ingest.authorize(&topic, credential.as_deref()).map_err(http::unauthorized)?;
+        // Before anything is made of its records (promise C2).
+        if let Some(wait_ms) = self.ingest.wait_ms(&topic, credential.as_deref(), address) {
+            return Err(http::too_many_records_a_second(wait_ms));
+        }
+        if let Headroom::Low { retry_after_ms } = self.ingest.headroom().map_err(|error| Problem::from(&error))? {
+            return Err(http::headroom_low(retry_after_ms));
+        }
         let items = http::items(&body, Form::Unsaid, &caps)?;
         Ok((topic, items, Sender { door: DOOR.into(), credential, address, is_told: true }))
     }
@@ -275,13 +283,15 @@ struct Conversation<S> {
     heard: Instant,
     /// Since when a message has been on its way.
     began: Option<Instant>,
+    /// Whole messages may be here that were not taken, as too many replies waited.
+    has_more: bool,
 }
 
 // What is read.
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     fn new(door: Arc<Door>, stream: Buffered<S>, address: Option<IpAddr>, framing: Framing) -> Self {
         let flight = FuturesUnordered::new();
-        Self { door, stream, address, framing, flight, records: 0, dropping_bytes: 0, heard: Instant::now(), began: None }
+        Self { door, stream, address, framing, flight, records: 0, dropping_bytes: 0, heard: Instant::now(), began: None, has_more: false }
     }
 
     async fn run(mut self, shutdown: &CancellationToken) {
@@ -302,6 +312,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             }
             if let Err(end) = self.flush().await {
                 return end;
+            }
+            if ending.is_none() && std::mem::take(&mut self.has_more) {
+                continue;
             }
             if let Some(end) = ending.filter(|_| self.flight.is_empty()) {
                 return end;
@@ -336,6 +349,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     fn take(&mut self) -> Result<(), End> {
         let now = Instant::now();
         while !self.is_full() && self.drop_rest() {
+            if self.stream.out.len() >= REPLIES_BYTES {
+                self.has_more = true;
+                break;
+            }
             let Some(head) = Head::read(self.stream.bytes(), self.framing)? else { break };
             if head.payload_bytes > self.door.payload_bytes_max as u64 || head.tags.is_none() {
                 self.refuse_large(&head)?;
@@ -418,6 +435,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
+/// Once so many bytes of replies wait, they are written before more is taken.
+const REPLIES_BYTES: usize = 64 * 1024;
+
 /// How long a requester is told to wait when its message found no room in memory, in milliseconds.
 const NO_ROOM_RETRY_MS: u64 = 1_000;
 
@@ -430,6 +450,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.records -= records;
             self.stream.in_flight_bytes -= bytes;
             self.tell(&tags, &outcomes);
+            if self.stream.out.len() >= REPLIES_BYTES {
+                break;
+            }
             next = self.flight.next().now_or_never().flatten();
         }
     }

@@ -4,7 +4,7 @@
 use std::{
     fmt, fs, io,
     net::SocketAddr,
-    os::unix::fs::FileTypeExt,
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -55,7 +55,10 @@ pub(crate) enum Socket {
 
 /// The socket's file, which goes with it: NNG's clients wait for one that is there.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
 
 impl Listening {
     /// Listens at an address. A file that a socket without a listener has left is replaced, nothing else is.
@@ -69,7 +72,7 @@ impl Listening {
         };
         let socket = match address {
             Address::Tcp(tcp) => Socket::Tcp(TcpListener::bind(tcp).await.map_err(failed)?),
-            Address::Ipc(path) => Socket::Ipc(bind(path).map_err(failed)?, SocketFile(path.clone())),
+            Address::Ipc(path) => Socket::Ipc(bind(path).map_err(failed)?, SocketFile::of(path)),
         };
         let address = match &socket {
             Socket::Tcp(listener) => Address::Tcp(listener.local_addr().map_err(failed)?),
@@ -101,10 +104,24 @@ fn is_left_over(path: &Path) -> bool {
     is_socket && asked.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
+impl SocketFile {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), identity: identity(path) }
+    }
+}
+
+/// What no other file has as long as this one is there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|data| (data.dev(), data.ino()))
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Where it stays, the next start replaces it.
-        let _removed = fs::remove_file(&self.0);
+        // Another server may have taken the place of one that is still ending.
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // Where it stays, the next start replaces it.
+            let _removed = fs::remove_file(&self.path);
+        }
     }
 }
 

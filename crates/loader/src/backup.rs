@@ -139,7 +139,7 @@ impl Backup {
     pub fn others(&mut self, data: &Path) -> Result<()> {
         // What names other files comes first: what it names was there before it, and is there still.
         for is_naming in [true, false] {
-            for file in OTHERS.iter().map(|name| walk(data, name)).collect::<Result<Vec<_>>>()?.concat() {
+            for file in OTHERS.iter().map(|name| walk(data, name, true)).collect::<Result<Vec<_>>>()?.concat() {
                 if file.ends_with(".json") == is_naming && !file.ends_with(".partial") {
                     self.copy(&data.join(&file), &file)?;
                 }
@@ -310,21 +310,23 @@ fn sync_parent(folder: &Path) -> Result<()> {
     }
 }
 
-/// The files under a name of a folder, as paths within the folder; nothing where there is none.
-fn walk(top: &Path, name: &str) -> Result<Vec<String>> {
+/// The files under a name of a folder, as paths within the folder; nothing where there is none. The name may be a link to what is elsewhere.
+fn walk(top: &Path, name: &str, is_top: bool) -> Result<Vec<String>> {
     let path = top.join(name);
     let cannot = |error| failed("cannot look into a folder", &path, error);
-    match fs::symlink_metadata(&path) {
+    match if is_top { fs::metadata(&path) } else { fs::symlink_metadata(&path) } {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(cannot(error)),
         Ok(found) if found.is_file() => Ok(vec![name.to_owned()]),
-        Ok(found) if !found.is_dir() => Ok(Vec::new()),
+        Ok(found) if !found.is_dir() => {
+            Err(Error::invalid("neither a file nor a folder: it cannot be in a backup").with("path", path.display()))
+        }
         Ok(_) => {
             let mut files = Vec::new();
             for entry in fs::read_dir(&path).map_err(cannot)? {
                 let entry = entry.map_err(cannot)?.file_name();
                 let entry = entry.to_str().ok_or_else(|| Error::invalid("a file's name is not UTF-8").with("folder", path.display()))?;
-                files.extend(walk(top, &format!("{name}/{entry}"))?);
+                files.extend(walk(top, &format!("{name}/{entry}"), false)?);
             }
             Ok(files)
         }

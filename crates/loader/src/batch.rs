@@ -42,6 +42,10 @@ pub(crate) struct Lane {
     pub settled: Offset,
     /// Each topic's own cursor: what is below was committed before.
     pub cursors: HashMap<Topic, Offset>,
+    /// The same of topics that have a table and are not in the settings now.
+    pub retired: HashMap<Topic, Offset>,
+    /// Whether a record of a topic that nobody has told of is an error, and no dead letter.
+    pub is_strict: bool,
     pub dead_cursor: Offset,
     pub waiting: BTreeMap<Topic, Waiting>,
     pub dead: Vec<DeadLetter>,
@@ -52,6 +56,14 @@ pub(crate) struct Lane {
     pub lost: u64,
     pub is_balanced: bool,
     pub page: Page,
+}
+
+/// Where nothing is to be changed by a wrong start.
+pub(crate) fn unknown_topic(topic: &Topic) -> Error {
+    Error::invalid(
+        "the folder has records of a topic that is not in the settings: name the settings file that its server has, with --config",
+    )
+    .with("topic", topic)
 }
 
 impl Lane {
@@ -83,7 +95,12 @@ impl Lane {
             self.page.stored(found.offset, &found.record);
             if found.record.topic == Topic::dead_letters() {
                 self.take_letter(found);
+            } else if self.retired.get(&found.record.topic).is_some_and(|cursor| found.offset < *cursor) {
+                // Landed, or was a repeat, while its topic was in the settings.
             } else if !topics.contains_key(&found.record.topic) {
+                if self.is_strict {
+                    return Err(unknown_topic(&found.record.topic));
+                }
                 self.bury(found, UNKNOWN_TOPIC, "the topic is not in the loader's settings".to_owned());
             } else if found.offset >= self.cursors.get(&found.record.topic).copied().unwrap_or(0) {
                 by_topic.entry(found.record.topic.clone()).or_default().push(found);

@@ -62,6 +62,8 @@ impl Counters {
 pub(crate) struct Destination {
     pub lake: Lake,
     pub tables: BTreeMap<Topic, Table>,
+    /// Tables of topics that are not in the settings.
+    pub retired: BTreeMap<Topic, Table>,
     pub dead_letters: Table,
     pub index: Arc<Index>,
     pub shutdown: CancellationToken,

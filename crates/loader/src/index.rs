@@ -268,10 +268,9 @@ impl Index {
         Ok(())
     }
 
-    /// Makes the index the one of these tables: when it knows another table under a topic's name, it is of another lake, and what it
-    /// calls a repeat landed elsewhere. All is forgotten then, and read back from the tables.
-    pub(crate) fn belong_to(&self, tables: &BTreeMap<Topic, Table>) -> Result<()> {
-        let is_of_others = self.with(|database| {
+    /// Whether the index knows other tables than these under their topics' names.
+    pub(crate) fn is_of_others(&self, tables: &BTreeMap<Topic, Table>) -> Result<bool> {
+        self.with(|database| {
             let read = database.begin_read().map_err(failed)?;
             let (marks, known) = (read.open_table(KNOWN).map_err(failed)?, read.open_table(TABLES).map_err(failed)?);
             for (topic, table) in tables {
@@ -282,7 +281,21 @@ impl Index {
                 }
             }
             Ok(false)
-        })?;
+        })
+    }
+
+    /// Whether it knows a table of this topic.
+    pub(crate) fn knows(&self, topic: &Topic) -> Result<bool> {
+        self.with(|database| {
+            let read = database.begin_read().map_err(failed)?;
+            Ok(read.open_table(TABLES).map_err(failed)?.get(topic.as_str()).map_err(failed)?.is_some())
+        })
+    }
+
+    /// Makes the index the one of these tables: when it knows another table under a topic's name, it is of another lake, and what it
+    /// calls a repeat landed elsewhere. All is forgotten then, and read back from the tables.
+    pub(crate) fn belong_to(&self, tables: &BTreeMap<Topic, Table>) -> Result<()> {
+        let is_of_others = self.is_of_others(tables)?;
         if is_of_others {
             tracing::warn!(file = %self.path.display(), "the index of repeats is one of other tables and made again from these");
         }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     audit::{PartitionView, View},
-    batch::Lane,
+    batch::{Lane, unknown_topic},
     commit::{Counters, Destination, Patience, counter_id, dead_cursor_id, in_place},
     dedup::Fresh,
     holds::Holds,
@@ -51,6 +51,9 @@ pub struct Config {
     pub tick_ms: u64,
     /// Holds the queue's trimming back; `None` when nobody else reads.
     pub keep_below: Option<KeepBelow>,
+    /// Go on with what is there alone: `Invalid` where a table that the index knows is gone or another one, or the queue or the lake has
+    /// records of a topic that the loader is not told of. For a look by somebody who may have named the wrong tables or settings.
+    pub is_strict: bool,
 }
 
 impl Config {
@@ -63,6 +66,7 @@ impl Config {
             dedup_window_us: 7 * 86_400_000_000,
             tick_ms: 200,
             keep_below: None,
+            is_strict: false,
         }
     }
 }
@@ -118,18 +122,22 @@ impl Loader {
         let (sender, asks) = mpsc::channel(ASKED_MAX);
         let index = Arc::new(Index::open(&config.index_folder, config.dedup_window_us, Arc::clone(&parts.clock))?);
         let topics: HashMap<Topic, TopicSchema> = parts.topics.iter().map(|schema| (schema.topic.clone(), schema.clone())).collect();
+        if config.is_strict {
+            check_strictly(&parts, &index).await?;
+        }
         // In order, so that the same run meets the same fault again.
         let mut tables = BTreeMap::new();
         for schema in &parts.topics {
             tables.insert(schema.topic.clone(), parts.lake.table(schema).await?);
         }
         let dead_letters = parts.lake.dead_letters().await?;
-        let to = Destination { lake: parts.lake.clone(), tables, dead_letters, index, shutdown: CancellationToken::new() };
+        let retired = retired(&parts.lake, &topics).await?;
+        let to = Destination { lake: parts.lake.clone(), tables, retired, dead_letters, index, shutdown: CancellationToken::new() };
         // First, as the ledger of other tables is none of these.
         to.index.belong_to(&to.tables)?;
         let (mut lanes, mut counters) = (Vec::new(), Vec::new());
         for partition in parts.queue.partitions() {
-            let (lane, count) = open_lane(&*parts.queue, &to, partition).await?;
+            let (lane, count) = open_lane(&*parts.queue, &to, partition, config.is_strict).await?;
             lanes.push(lane);
             counters.push(count);
         }
@@ -342,8 +350,45 @@ impl Loader {
     }
 }
 
+/// The tables of topics that the loader is not told of: their topics may have been in the settings once.
+async fn retired(lake: &Lake, topics: &HashMap<Topic, TopicSchema>) -> Result<BTreeMap<Topic, Table>> {
+    let mut retired = BTreeMap::new();
+    for name in lake.existing_tables().await? {
+        let Ok(topic) = Topic::parse(&name) else { continue };
+        if topic == Topic::dead_letters() || topics.contains_key(&topic) {
+            continue;
+        }
+        if let Some(table) = lake.existing_table(&name).await? {
+            retired.insert(topic, table);
+        }
+    }
+    Ok(retired)
+}
+
+/// Before anything is made or changed: whether the tables are those that the index knows.
+async fn check_strictly(parts: &Parts, index: &Index) -> Result<()> {
+    let mut tables = BTreeMap::new();
+    for schema in &parts.topics {
+        match parts.lake.existing_table(schema.topic.as_str()).await? {
+            Some(table) => drop(tables.insert(schema.topic.clone(), table)),
+            None if index.knows(&schema.topic)? => {
+                return Err(Error::corrupt("a table that was here is gone: it was deleted, or the tables are elsewhere (--lake)")
+                    .with("table", &schema.topic));
+            }
+            None => {}
+        }
+    }
+    if tables.is_empty() || parts.lake.existing_table(Topic::dead_letters().as_str()).await?.is_none() {
+        return Err(Error::invalid("there are no tables of this folder here: name the place where they are with --lake"));
+    }
+    if index.is_of_others(&tables)? {
+        return Err(Error::invalid("the folder's records are in other tables than these: name the place where they are with --lake"));
+    }
+    Ok(())
+}
+
 /// A partition's cursors and counters, from the tables.
-async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) -> Result<(Lane, Counters)> {
+async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition, is_strict: bool) -> Result<(Lane, Counters)> {
     let range = queue.range(&partition)?;
     let dead_id = dead_cursor_id(&partition);
     let count =
@@ -363,6 +408,17 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
         counters.repeated.insert(topic.clone(), count(table, &app_id, "repeated").await?);
         counters.dead_lettered.insert(topic.clone(), count(&to.dead_letters, &app_id, "dead_lettered").await?);
     }
+    let mut retired = HashMap::new();
+    for (topic, table) in &to.retired {
+        let app_id = partition.cursor_id(topic);
+        let Some(cursor) = table.cursor(&app_id).await? else { continue };
+        if is_strict {
+            return Err(unknown_topic(topic));
+        }
+        retired.insert(topic.clone(), cursor);
+        counters.landed.insert(topic.clone(), count(table, &app_id, "landed").await?);
+        counters.repeated.insert(topic.clone(), count(table, &app_id, "repeated").await?);
+    }
     for (id, cursor) in cursors.iter().map(|(topic, cursor)| (partition.cursor_id(topic), *cursor)).chain([(dead_id, dead_cursor)]) {
         if cursor > range.end {
             return Err(Error::corrupt("a table's cursor is beyond the end of the queue: the queue has lost records; nothing is skipped")
@@ -375,12 +431,14 @@ async fn open_lane(queue: &dyn Queue, to: &Destination, partition: Partition) ->
     // The queue was trimmed only below what every table had then; a topic without records since has an older cursor. Whether the
     // tables that are here now have what was trimmed, `find_lost` tells. What the ledger does not know is read again, too.
     let start = cursors.values().copied().min().unwrap_or(dead_cursor).max(range.start).min(page.next);
-    let committed_to = cursors.values().copied().max().unwrap_or(0).max(dead_cursor);
+    let committed_to = cursors.values().chain(retired.values()).copied().max().unwrap_or(0).max(dead_cursor);
     let mut lane = Lane {
         partition,
         next: start,
         settled: start,
         cursors,
+        retired,
+        is_strict,
         dead_cursor,
         waiting: BTreeMap::new(),
         dead: Vec::new(),

@@ -12,6 +12,7 @@ use loader::backup::{self, Backup, Manifest};
 use queue::journal::inspect;
 use record::{Clock, Error, SystemClock};
 use reqwest::Method;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{LakePlace, Source, open, runtime};
 use crate::{
@@ -112,14 +113,16 @@ async fn beside(server: &Owner, settings: &Settings, to: &Path) -> Result<Manife
     let mut backup = begin(to)?;
     let held = hold(server, None, HOLD_SECONDS).await?;
     let number = held.hold;
-    let renewing = async {
+    // A task of its own: the tables are copied without a pause, however long that takes.
+    let keeper = server.clone();
+    let mut renewing = AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
-            if let Err(error) = hold(server, Some(number), HOLD_SECONDS).await {
+            if let Err(error) = hold(&keeper, Some(number), HOLD_SECONDS).await {
                 return error;
             }
         }
-    };
+    }));
     let copying = async {
         copy_tables(&mut backup, &books::lake_folder(&server.lake)?).await?;
         // Asked for now: no cursor of the copies is beyond it.
@@ -135,8 +138,9 @@ async fn beside(server: &Owner, settings: &Settings, to: &Path) -> Result<Manife
     };
     let copied = tokio::select! {
         copied = copying => copied,
-        error = renewing => Err(error),
+        error = &mut renewing => Err(error?),
     };
+    drop(renewing);
     // Also ends it; says whether it has lasted until now.
     let lasted = hold(server, Some(number), 0).await;
     let backup = copied?;
@@ -156,7 +160,7 @@ pub fn restore(args: RestoreArgs) -> Result<()> {
     let data = args.data.display();
     say(format_args!("{data}: {}", sum(&manifest)));
     say(format_args!("  now     crowdread serve --data {data}, with the settings that the old folder had; its tables are in {data}/lake"));
-    say(format_args!("  check   crowdread audit --data {data}"));
+    say(format_args!("  check   crowdread audit --data {data}, with these settings"));
     say("  never   let the old folder go on beside it: both would write the same journal's records into their tables");
     Ok(())
 }

@@ -16,6 +16,8 @@ use crate::{
     settings::Settings,
 };
 
+/// Reasons that are told.
+const REASONS_MAX: usize = 20;
 /// Records sent again in one request.
 const RETRY_RECORDS_MAX: usize = 500;
 /// Their payloads together, in bytes.
@@ -175,7 +177,7 @@ struct Told {
     stored: u64,
     rejected: u64,
     left_out: u64,
-    /// Each reason once.
+    /// The first reasons, each once.
     reasons: Vec<String>,
 }
 
@@ -240,7 +242,8 @@ fn can_be_sent(letter: &DeadLetter) -> Result<(), &'static str> {
 
 impl Told {
     fn note(&mut self, reason: String) {
-        if !self.reasons.contains(&reason) {
+        let reason = cleaned(&reason);
+        if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
     }
@@ -275,9 +278,14 @@ fn stage(letter: &DeadLetter) -> &'static str {
     }
 }
 
+/// Messages quote what strangers sent.
+fn cleaned(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
 fn as_text(letter: &DeadLetter) -> String {
     let payload: String = String::from_utf8_lossy(&letter.payload).chars().take(200).flat_map(char::escape_debug).collect();
-    let message: String = letter.message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let message = cleaned(&letter.message);
     format!(
         "{}  {}  {}  {}\n  {} ({}, {})\n  {payload}",
         letter.received_at,

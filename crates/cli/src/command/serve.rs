@@ -59,7 +59,10 @@ fn greet(server: &Server) -> Result<()> {
     say(format_args!("  topics  {}", topics.collect::<Vec<_>>().join(", ")));
     let open = server.topics().iter().filter(|(_, is_open)| *is_open).map(|(name, _)| name.as_str()).collect::<Vec<_>>();
     if !server.is_on_loopback() && !open.is_empty() {
-        say(format_args!("  anybody who reaches this address may write to {}: topics.NAME.open = false asks for tokens", open.join(", ")));
+        say(format_args!(
+            "  anybody who reaches these addresses may write to {}: topics.NAME.open = false asks for tokens",
+            open.join(", ")
+        ));
     }
     say("  Ctrl-C ends");
     Ok(())

@@ -120,7 +120,9 @@ pub async fn audit_folder(folder: &Folder, settings: &Settings) -> Result<Audit>
     let declared = topics::declared(settings)?;
     let topics = [TopicSchema::answers()].into_iter().chain(declared.into_iter().map(|topic| topic.schema)).collect();
     let parts = loader::Parts { queue: queue.clone(), lake, topics, clock };
-    let (opened, handle) = Loader::open(parts, loader::Config::new(&folder.join("index"))).await?;
+    // Whoever only wants to look must not change what is there by naming the wrong tables or settings.
+    let config = loader::Config { is_strict: true, ..loader::Config::new(&folder.join("index")) };
+    let (opened, handle) = Loader::open(parts, config).await?;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(opened.run(shutdown.clone()));
     let audit = handle.audit().await;

@@ -75,10 +75,16 @@ impl Doors {
             .collect()
     }
 
-    /// Whether only this machine reaches HTTP, with TLS or without.
+    /// Whether only this machine reaches the doors, with TLS or without.
     pub fn are_on_loopback(&self) -> bool {
-        let plain = self.http.plain.as_ref().and_then(|listener| listener.local_addr().ok());
-        [plain, secured_address(&self.http)].into_iter().flatten().all(|address| address.ip().is_loopback())
+        let plain = |sockets: &Sockets| sockets.plain.as_ref().and_then(|listener| listener.local_addr().ok());
+        let sockets = [Some(&self.http), self.mqtt.as_ref()].into_iter().flatten();
+        let addresses = sockets.flat_map(|sockets| [plain(sockets), secured_address(sockets)]).flatten();
+        let nng = self.nng.as_ref().and_then(|listening| match listening.address() {
+            Address::Tcp(address) => Some(*address),
+            Address::Ipc(_) => None,
+        });
+        addresses.chain(nng).all(|address| address.ip().is_loopback())
     }
 
     /// Serves until `shutdown`; the first door that fails ends the others. They share the limit of open files.

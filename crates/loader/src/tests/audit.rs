@@ -213,3 +213,45 @@ fn minutes_are_forgotten_by_their_age_and_no_jump_of_the_clock_takes_more() {
     let page = index.open_page(&partition, &(0..20), &[].into(), 0).expect("goes on");
     assert_eq!(page.next, 9);
 }
+
+/// L1. Seen to fail when retired topics are not looked at: what landed is a dead letter as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_landed_stays_landed_when_its_topic_is_not_in_the_settings() {
+    let mut world = World::new();
+    world.config.keep_below = Some(Arc::new(|_: &Partition| 0));
+    world.append(events(0..10, RECEIVED_AT_US)).await;
+    assert!(world.audit().await.balances);
+    // Of this one nothing has come yet: all is read again for it.
+    world.topics = vec![points()];
+    let audit = world.audit().await;
+    assert!(audit.balances, "{}", audit.to_text());
+    assert_eq!((audit.partitions[0].landed, audit.partitions[0].dead_lettered, audit.partitions[0].quarantined), (10, 0, 0));
+    // What comes now has no place, and is a dead letter.
+    world.append(events(10..12, RECEIVED_AT_US)).await;
+    let audit = world.audit().await;
+    assert_eq!((audit.balances, audit.partitions[0].dead_lettered), (true, 2), "{}", audit.to_text());
+}
+
+/// Seen to fail without the checks: each wrong start changes the tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_looks_changes_nothing_by_naming_the_wrong_settings_or_tables() {
+    let mut world = World::new();
+    world.append(events(0..10, RECEIVED_AT_US)).await;
+    assert!(world.audit().await.balances);
+    world.config.is_strict = true;
+    assert!(world.audit().await.balances);
+    let refused = async |world: &World| world.start().await.err().map(|error| error.kind());
+    let topics = std::mem::replace(&mut world.topics, vec![points()]);
+    assert_eq!(refused(&world).await, Some(ErrorKind::Invalid));
+    world.topics = topics;
+    // A topic of which the queue has a record, and which has no table.
+    world.append(vec![record("nowhere", 1, "{}")]).await;
+    let running = world.start().await.expect("starts");
+    assert!(running.handle.audit().await.is_err());
+    assert_eq!(running.stop().await.expect_err("a record of no topic").kind(), ErrorKind::Invalid);
+    let lake = world.folder.path().join("lake");
+    std::fs::rename(lake.join("events"), world.folder.path().join("events")).expect("moved");
+    assert_eq!(refused(&world).await, Some(ErrorKind::Corrupt), "a table is gone");
+    std::fs::rename(&lake, world.folder.path().join("other")).expect("moved");
+    assert!(refused(&world).await.is_some() && !lake.join("events").exists(), "nothing is made elsewhere");
+}

@@ -118,3 +118,20 @@ fn a_backup_that_is_not_what_it_was_is_not_restored() {
     assert_eq!(kind(backup::restore(&to, &other)), ErrorKind::Invalid, "never finished");
     assert!(!other.exists(), "nothing was written");
 }
+
+/// Seen to fail when a link is passed over: the backup is whole and has no key.
+#[test]
+fn what_a_link_leads_to_is_in_the_backup() {
+    let folder = TempDir::new().expect("a folder");
+    let (data, elsewhere, to) = (folder.path().join("data"), folder.path().join("elsewhere"), folder.path().join("to"));
+    std::fs::create_dir_all(&data).expect("made");
+    std::fs::create_dir_all(elsewhere.join("pages")).expect("made");
+    std::fs::write(elsewhere.join("pages/page.json"), "{}").expect("written");
+    std::os::unix::fs::symlink(&elsewhere, data.join("collections")).expect("linked");
+    let mut made = Backup::begin(&to, "test", Timestamp::from_micros(0)).expect("begins");
+    made.others(&data).expect("copied");
+    assert_eq!(made.finish().expect("durable").files.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["collections/pages/page.json"]);
+    std::os::unix::fs::symlink("/nowhere", elsewhere.join("pages/other.json")).expect("linked");
+    let mut made = Backup::begin(&folder.path().join("more"), "test", Timestamp::from_micros(0)).expect("begins");
+    assert_eq!(made.others(&data).expect_err("nothing can be copied").kind(), ErrorKind::Invalid);
+}
