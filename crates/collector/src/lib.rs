@@ -20,6 +20,7 @@
 //! | `mqtt_stream` | bytes → packets, under the caps |
 //! | `nng` | the NNG door, a listener of its own: connections, what is stored and told |
 //! | `nng_address` | `tcp://` and `ipc://`, and listening there |
+//! | `nng_config` | the NNG door's settings |
 //! | `nng_message` | bytes → messages, their tags, fields and records |
 //! | `ingest` | [`ingest::Ingest`], the conductor that all doors call |
 //! | `wire` | a body → its records; outcomes → the response |
@@ -98,6 +99,7 @@ mod mqtt_topics;
 pub mod newcomers;
 pub mod nng;
 mod nng_address;
+mod nng_config;
 mod nng_message;
 mod places;
 pub mod problem;

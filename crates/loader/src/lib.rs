@@ -13,6 +13,7 @@
 //! | `batch` | what was read and is not committed |
 //! | `dedup` | the rule what a repeat is |
 //! | `index` | which ids landed, on disk; made again from the tables when it is lost |
+//! | `known` | tables beside those of the settings, and whether they are those that the index knows |
 //! | `receipts` | which commit landed a record, or why it is a dead letter, for who asks |
 //! | `ledger` | what was read, by topic and minute, beside the index of repeats |
 //! | `audit` | the ledger against the tables (promise L2) |
@@ -49,6 +50,7 @@ mod commit;
 mod dedup;
 mod holds;
 mod index;
+mod known;
 mod ledger;
 mod receipts;
 mod roll;

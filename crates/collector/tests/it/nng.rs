@@ -63,7 +63,7 @@ async fn many_refusals_at_once_are_all_told() {
         requester.ask(n, "topic: nowhere\n{}").await;
     }
     for _ in 0..2_000 {
-        let (_, reply) = tokio::time::timeout(DEADLINE, requester.hear()).await.expect("in time").expect("a reply");
+        let (_, reply) = timeout(DEADLINE, requester.hear()).await.expect("in time").expect("a reply");
         assert_eq!(reply["code"], "unknown_topic");
     }
 }
