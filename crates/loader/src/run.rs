@@ -52,8 +52,9 @@ pub struct Config {
     pub tick_ms: u64,
     /// Holds the queue's trimming back; `None` when nobody else reads.
     pub keep_below: Option<KeepBelow>,
-    /// Go on with what is there alone: `Invalid` where a table that the index knows is gone or another one, or the queue or the lake has
-    /// records of a topic that the loader is not told of. For a look by somebody who may have named the wrong tables or settings.
+    /// Go on with what is there alone: `Corrupt` where a table that the index knows is gone, `Invalid` where it is another one, or the queue
+    /// or the lake has records of a topic that the loader is not told of. For a look by somebody who may have named the wrong tables or
+    /// settings.
     pub is_strict: bool,
 }
 

@@ -35,7 +35,7 @@ impl Stepper {
         Self { shared, writer, outlet, lock }
     }
 
-    /// Takes the appends that wait, up to a full batch, and does the writer's next step. Returns whether there was one.
+    /// Takes the appends that wait, unless a full batch is there already, and does the writer's next step. Returns whether there was one.
     pub fn step(&mut self) -> bool {
         self.gather();
         self.writer.step()
